@@ -13,7 +13,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from trio_stt.cli.reference_speech import READINGS
 from trio_stt.lanes.fair_queue import FairQueue, QueueLimits
 from trio_stt.lanes.job import Job, JobKind
-from trio_stt.protocol.events import State, Status, encode
+from trio_stt.protocol.event_objects import State
+from trio_stt.protocol.events import Status, encode
 from trio_stt.speech.stabilizer import Stabilizer
 
 WORDS = READINGS["two_cities.wav"].split()

@@ -12,7 +12,7 @@ from tests.lanes.fakes import FakeEngine
 from trio_stt.access.middleware import needed_scope
 from trio_stt.api.subtitles import MAX_BODY_BYTES, MAX_TEXT_CHARACTERS
 from trio_stt.api.web_app import build_app
-from trio_stt.protocol.segment import Piece
+from trio_stt.protocol.event_objects import Piece
 from trio_stt.protocol.subtitles import as_srt, as_vtt
 from trio_stt.protocol.transcript_formats import SpokenSegment
 

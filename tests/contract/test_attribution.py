@@ -10,8 +10,8 @@ from tests.contract.fixtures import PAUSE_S, RecordingAnswer, talk
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import WAKE, Batch, Client, LevelWakeWords, server_fixture
 from trio_stt.lanes.engines.base import Transcript
-from trio_stt.protocol.events import Final, Realtime, State, Status, Timeline, WarningEvent
-from trio_stt.protocol.segment import PreRecordingBuffer, Segment
+from trio_stt.protocol.event_objects import PreRecordingBuffer, Segment, State
+from trio_stt.protocol.events import Final, Realtime, Status, Timeline, WarningEvent
 
 contract = pytest.mark.contract
 

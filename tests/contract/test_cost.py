@@ -20,8 +20,8 @@ from tests.support.conversation import Client, ServerFixture, server_fixture
 from trio_stt import metrics
 from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.lanes.lane import DELAY_CHECK_INTERVAL_S
+from trio_stt.protocol.event_objects import Segment
 from trio_stt.protocol.events import Final
-from trio_stt.protocol.segment import Segment
 from trio_stt.session.outbox import SEND_TIMEOUT_S
 from trio_stt.session.session import HEARTBEAT_S
 

@@ -18,6 +18,7 @@ from tests.protocol.report_messages import (
     at,
     session_report,
 )
+from trio_stt.protocol.event_objects import Piece, RealtimeTiming, Segment, State, WakeWord, WakeWordStatus, Where
 from trio_stt.protocol.events import (
     AuthRequired,
     Clear,
@@ -31,18 +32,13 @@ from trio_stt.protocol.events import (
     Pong,
     Ready,
     Realtime,
-    RealtimeTiming,
     Resumed,
-    State,
     Status,
     Timeline,
     TurnResumed,
-    WakeWordStatus,
     WarningEvent,
-    Where,
-    segment_times,
 )
-from trio_stt.protocol.segment import Piece, Segment, WakeWord
+from trio_stt.session.transcript_events import segment_times
 
 PARTIAL = "please book the blue"
 FINAL = "Please book the blue room."

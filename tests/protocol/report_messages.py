@@ -9,6 +9,7 @@ from trio_stt.protocol.config_reports import (
     RejectedSetting,
     SettingSchema,
 )
+from trio_stt.protocol.event_objects import PreRecordingBuffer, Segment, iso
 from trio_stt.protocol.reports import (
     ByKind,
     Capabilities,
@@ -24,7 +25,6 @@ from trio_stt.protocol.reports import (
     Statistics,
     WorkerReport,
 )
-from trio_stt.protocol.segment import PreRecordingBuffer, Segment, iso
 
 SESSION = "9c4e51d07b3f4c1d8e2f6a9b0c1d2e3f"
 OTHER_SESSION = "5f0c9d3e8a7b4c6d9e0f1a2b3c4d5e6f"

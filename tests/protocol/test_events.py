@@ -14,8 +14,8 @@ from tests.protocol.event_messages import AFTER_DETECTION, EVENTS, realtime, tim
 from tests.protocol.report_messages import PREROLL, SESSION, at
 from trio_stt.errors import CommandError, PacketError, ResumeError
 from trio_stt.protocol.commands import Flush, parse_command
-from trio_stt.protocol.events import Error, Event, Flushed, Heartbeat, State, WarningEvent, Where, decode, encode
-from trio_stt.protocol.segment import Segment, iso
+from trio_stt.protocol.event_objects import Segment, State, Where, iso
+from trio_stt.protocol.events import Error, Event, Flushed, Heartbeat, WarningEvent, decode, encode
 
 SHARED_EVENTS = {
     "hello",

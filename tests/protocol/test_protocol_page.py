@@ -12,17 +12,17 @@ from msgspec import UNSET, UnsetType
 from tests.protocol import goldens
 from trio_stt.api import subtitles, websocket_admission
 from trio_stt.api.realtimestt import route
-from trio_stt.protocol import commands, config_reports, events, packets, reports, segment
+from trio_stt.protocol import commands, config_reports, event_objects, events, packets, reports
 from trio_stt.settings import RuntimeClass, declarations
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 OBJECTS: dict[str, type[msgspec.Struct]] = {
-    "The segment object": segment.Segment,
-    "The preRecordingBuffer object": segment.PreRecordingBuffer,
-    "The wakeWord object": segment.WakeWord,
-    "The wakeWord status object": events.WakeWordStatus,
-    "The timing object": events.RealtimeTiming,
-    "The pieces objects": segment.Piece,
+    "The segment object": event_objects.Segment,
+    "The preRecordingBuffer object": event_objects.PreRecordingBuffer,
+    "The wakeWord object": event_objects.WakeWord,
+    "The wakeWord status object": event_objects.WakeWordStatus,
+    "The timing object": event_objects.RealtimeTiming,
+    "The pieces objects": event_objects.Piece,
     "GET /health": reports.HealthReport,
     "GET /health/live and /health/ready": reports.ProbeReport,
     "GET /api/config": config_reports.ConfigReport,
@@ -160,9 +160,9 @@ def test_every_command_is_documented() -> None:
 
 
 def test_every_state_error_tag_and_timeline_entry_is_documented() -> None:
-    assert set(re.findall(r"^\| `(\w+)` \|", section("status"), re.MULTILINE)) > set(events.State)
+    assert set(re.findall(r"^\| `(\w+)` \|", section("status"), re.MULTILINE)) > set(event_objects.State)
     errors = section("error").partition("| `where` | about |")[2]
-    assert set(re.findall(r"`(\w+)`", errors)) >= set(events.Where)
+    assert set(re.findall(r"`(\w+)`", errors)) >= set(event_objects.Where)
     entries = section("timeline").partition("| `event` | meaning |")[2]
     examples = [goldens.golden(name)["event"] for name in goldens.names() if name.startswith("timeline_")]
     assert set(re.findall(r"`(\w+)`", entries)) >= set(examples)
@@ -189,7 +189,11 @@ def test_every_close_code_of_the_routes_is_documented() -> None:
 
 
 def test_every_name_in_snake_case_is_a_setting_or_a_value_of_the_wire() -> None:
-    values = {*events.State, *events.Where, *(name for timing in [table("The timing object")] for name in timing)}
+    values = {
+        *event_objects.State,
+        *event_objects.Where,
+        *(name for timing in [table("The timing object")] for name in timing),
+    }
     settings = {declaration.name for declaration in declarations()}
     named = set(re.findall(r"`([a-z]+(?:_[a-z0-9]+)+)`", PAGE))
     assert named - settings - values - TOKENS == set()

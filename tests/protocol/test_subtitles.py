@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trio_stt.protocol.event_objects import Piece
 from trio_stt.protocol.scripts import columns, joined
-from trio_stt.protocol.segment import Piece
 from trio_stt.protocol.subtitle_lines import SubtitleLayout
 from trio_stt.protocol.subtitles import as_srt, as_vtt, cues
 from trio_stt.protocol.transcript_formats import SpokenSegment

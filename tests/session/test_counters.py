@@ -7,9 +7,9 @@ from tests.contract.fixtures import PAUSE_S, talk
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import Batch, Client, levels, server_fixture
 from trio_stt.lanes.engines.base import Transcript
+from trio_stt.protocol.event_objects import Segment
 from trio_stt.protocol.events import Final, Realtime, WarningEvent
 from trio_stt.protocol.reports import SessionReport
-from trio_stt.protocol.segment import Segment
 
 contract = pytest.mark.contract
 

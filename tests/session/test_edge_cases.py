@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import WAKE, LevelWakeWords, server_fixture
+from trio_stt.protocol.event_objects import WakeWord
 from trio_stt.protocol.events import Error, Final, Flushed, Status, Timeline, WarningEvent
-from trio_stt.protocol.segment import WakeWord
 from trio_stt.session.inbox import Audio, Gap, Inbox
 
 PAUSE_S = 0.8

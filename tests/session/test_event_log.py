@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.session.test_outbox import entry, final, partial, pong, status
-from trio_stt.protocol.events import Event, Heartbeat, State, WarningEvent, decode, encode
+from trio_stt.protocol.event_objects import State
+from trio_stt.protocol.events import Event, Heartbeat, WarningEvent, decode, encode
 from trio_stt.session.event_log import MAX_DISCONNECTED_EVENTS, MAX_KEPT_BYTES, EventLog
 
 LONG = "x" * 20_000

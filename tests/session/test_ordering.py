@@ -20,6 +20,7 @@ from tests.lanes.fakes import FakeEngine, virtual_time
 from tests.support.conversation import WAKE, Batch, Client, LevelWakeWords, levels, server_fixture
 from trio_stt.errors import EngineUnavailable, TranscriptionFailed
 from trio_stt.lanes.engines.base import Transcript
+from trio_stt.protocol.event_objects import State
 from trio_stt.protocol.events import (
     Clear,
     Error,
@@ -29,7 +30,6 @@ from trio_stt.protocol.events import (
     Hello,
     Ready,
     Realtime,
-    State,
     Status,
     Timeline,
     TurnResumed,

@@ -4,7 +4,8 @@ import trio
 import trio.testing
 
 from tests.lanes.fakes import virtual_time
-from trio_stt.protocol.events import Event, Final, Pong, Realtime, RealtimeTiming, State, Status, Timeline, decode
+from trio_stt.protocol.event_objects import RealtimeTiming, State
+from trio_stt.protocol.events import Event, Final, Pong, Realtime, Status, Timeline, decode
 from trio_stt.session.event_log import LAG_EVENTS
 from trio_stt.session.outbox import BATCH_EVENTS, MAX_EVENTS, SEND_TIMEOUT_S, ClientStalled, Delivery, Outbox
 

@@ -16,7 +16,7 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
 from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.lanes.engines import base
 from trio_stt.lanes.partial_policy import MAX_PARTIAL_INTERVAL_S, MIN_PARTIAL_WINDOW_S, PARTIAL_ROUND_S
-from trio_stt.protocol.events import State
+from trio_stt.protocol.event_objects import State
 from trio_stt.session.active_utterance import UtteranceHints
 from trio_stt.session.context import SessionState
 from trio_stt.session.counters import SessionCounters

@@ -12,9 +12,9 @@ from tests.lanes.fakes import virtual_time
 from tests.support.conversation import Batch, server_fixture
 from trio_stt.dsp.g711 import Law, decode
 from trio_stt.lanes.engines.base import TimedText, Transcript
+from trio_stt.protocol.event_objects import Piece, Segment
 from trio_stt.protocol.events import Clear, Error, Final, Metrics, Pong, Realtime, Timeline, WarningEvent
 from trio_stt.protocol.packets import SampleFormat, build_packet
-from trio_stt.protocol.segment import Piece, Segment
 
 
 @pytest.mark.contract("2.5", "2.8")

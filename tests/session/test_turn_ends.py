@@ -11,7 +11,8 @@ from tests.contract.fixtures import talk
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import Batch, Client, ServerFixture, levels, server_fixture
 from trio_stt.lanes.engines.base import Transcript
-from trio_stt.protocol.events import Final, Realtime, State, Status, TurnResumed
+from trio_stt.protocol.event_objects import State
+from trio_stt.protocol.events import Final, Realtime, Status, TurnResumed
 from trio_stt.session.session import Session
 
 contract = pytest.mark.contract

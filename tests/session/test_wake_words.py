@@ -6,8 +6,8 @@ import trio
 
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import WAKE, Client, LevelWakeWords, server_fixture
+from trio_stt.protocol.event_objects import WakeWord
 from trio_stt.protocol.events import Clear, Final, Status, Timeline
-from trio_stt.protocol.segment import WakeWord
 
 PAUSE_S = 0.8
 WORDS = {"wakeword_backend": "openwakeword", "wake_words": "computer"}

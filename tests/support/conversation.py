@@ -24,7 +24,8 @@ from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneName
 from trio_stt.lanes.scheduler import Lanes
-from trio_stt.protocol.events import Event, Final, Hello, Resumed, State, Status, Timeline, decode
+from trio_stt.protocol.event_objects import State
+from trio_stt.protocol.events import Event, Final, Hello, Resumed, Status, Timeline, decode
 from trio_stt.protocol.packets import build_packet
 from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.server_state import ServerState

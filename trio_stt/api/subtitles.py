@@ -13,7 +13,7 @@ from quart import Blueprint, Response
 from werkzeug.exceptions import BadRequest
 
 from trio_stt.api.http import small_body
-from trio_stt.protocol.segment import Piece
+from trio_stt.protocol.event_objects import Piece
 from trio_stt.protocol.subtitles import as_srt, as_vtt, reading_time_s
 from trio_stt.protocol.transcript_formats import SpokenSegment
 

@@ -24,7 +24,8 @@ from trio_stt.access.keys import KeyRecord
 from trio_stt.access.rejection_log import RejectionLog
 from trio_stt.api.websocket_transport import CLOSE_POLICY, CLOSE_TRY_AGAIN_LATER
 from trio_stt.processes.counts import ClientCount
-from trio_stt.protocol.events import AuthRequired, Error, Where, encode
+from trio_stt.protocol.event_objects import Where
+from trio_stt.protocol.events import AuthRequired, Error, encode
 from trio_stt.protocol.openai_errors import error_json
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.stagger import Stagger

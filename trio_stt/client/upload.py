@@ -20,7 +20,7 @@ from anyio.abc import ByteStream
 from trio_stt.client.address import ConnectError, ServerAddress, parse_address, trusting
 from trio_stt.client.http_exchange import HttpExchange
 from trio_stt.errors import TrioSttError
-from trio_stt.protocol.segment import Piece
+from trio_stt.protocol.event_objects import Piece
 from trio_stt.protocol.transcript_formats import SpokenSegment
 
 _ROUTE = "/v1/audio/transcriptions"

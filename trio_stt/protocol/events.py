@@ -4,14 +4,20 @@ One frozen class per event, encoded by `encode`. A field that is UNSET is absent
 seconds since the Unix epoch. Fields and events marked "Added" are not in RealtimeSTT's protocol.
 """
 
-from enum import StrEnum
-from typing import Any
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from trio_stt.protocol.event_objects import (
+    Piece,
+    PreRecordingBuffer,
+    RealtimeTiming,
+    Segment,
+    State,
+    WakeWord,
+    WakeWordStatus,
+    Where,
+)
 from trio_stt.protocol.reports import Limits, SessionReport
-from trio_stt.protocol.segment import Piece, PreRecordingBuffer, Segment, WakeWord
 
 
 class Event(msgspec.Struct, frozen=True, rename="camel", tag_field="type", kw_only=True):
@@ -22,38 +28,6 @@ class Event(msgspec.Struct, frozen=True, rename="camel", tag_field="type", kw_on
     """
 
     seq: int | UnsetType = UNSET
-
-
-class State(StrEnum):
-    """State of a session, as clients see it."""
-
-    IDLE = "idle"
-    LISTENING = "listening"
-    VOICE = "voice"
-    SILENCE = "silence"
-    RECORDING = "recording"
-    TRANSCRIBING = "transcribing"
-    WAKEWORD_WAIT = "wakeword_wait"
-    WAKEWORD_DETECTED = "wakeword_detected"
-    WAKEWORD_TIMEOUT = "wakeword_timeout"
-
-    @property
-    def is_about_wake_words(self) -> bool:
-        """Whether `wakeWord.state` of a status repeats this state."""
-        return self in (State.WAKEWORD_WAIT, State.WAKEWORD_DETECTED, State.WAKEWORD_TIMEOUT)
-
-
-class Where(StrEnum):
-    """Subject of an `error` event."""
-
-    ADMISSION = "admission"
-    AUDIO_PACKET = "audio_packet"
-    AUDIO = "audio"
-    COMMAND = "command"
-    RECORDER = "recorder"
-    MAIN_ENGINE = "main_engine"
-    REALTIME_ENGINE = "realtime_engine"
-    RESUME = "resume"  # added
 
 
 class AuthRequired(Event, frozen=True, kw_only=True, tag="auth_required"):
@@ -91,9 +65,7 @@ class Ready(Event, frozen=True, kw_only=True, tag="ready"):
 
 
 class Resumed(Event, frozen=True, kw_only=True, tag="resumed"):
-    """Answer to `resume`, from the continued session. Added.
-
-    `seq` repeats the number in the request; the events after it follow.
+    """Answer to `resume`, from the continued session; `seq` repeats the number in the request. Added.
 
     Attributes:
         received_packets: Binary frames that the session has taken.
@@ -107,15 +79,6 @@ class Resumed(Event, frozen=True, kw_only=True, tag="resumed"):
     received_commands: int
     streaming: bool
     missed_events: int
-
-
-class WakeWordStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Wake-word part of a `status`."""
-
-    enabled: bool = False
-    backend: str = ""
-    wake_words: str = ""
-    state: str | None = None
 
 
 class Status(Event, frozen=True, kw_only=True, tag="status"):
@@ -170,17 +133,6 @@ class SegmentTimes(Event, frozen=True, kw_only=True):
     end_reason: str | UnsetType = UNSET
     pre_recording_buffer: PreRecordingBuffer | UnsetType = UNSET
     wake_word: WakeWord | UnsetType = UNSET
-
-
-class RealtimeTiming(msgspec.Struct, frozen=True, kw_only=True):
-    """Times of a partial, in seconds; snake_case on the wire."""
-
-    created_at_monotonic: float
-    completed_at_monotonic: float
-    received_at_wall_time: float
-    queue_delay_seconds: float | None
-    inference_duration_seconds: float | None
-    total_latency_seconds: float | None
 
 
 class Realtime(SegmentTimes, frozen=True, kw_only=True, tag="realtime"):
@@ -344,9 +296,3 @@ def decode(message: str) -> Event:
     """
     event: Event = _decoder.decode(message)
     return event
-
-
-def segment_times(segment: Segment) -> dict[str, Any]:
-    """Keyword arguments of `SegmentTimes`: the segment and copies of its fields."""
-    names = set(SegmentTimes.__struct_fields__) - {"segment", "seq"}
-    return {"segment": segment} | {name: getattr(segment, name) for name in names}

@@ -9,7 +9,7 @@ from typing import Literal, Self
 import msgspec
 
 from trio_stt.metrics import DistributionSnapshot
-from trio_stt.protocol.segment import Segment
+from trio_stt.protocol.event_objects import Segment
 
 
 class Report(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

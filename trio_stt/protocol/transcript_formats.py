@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from trio_stt.protocol.segment import Piece
+from trio_stt.protocol.event_objects import Piece
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

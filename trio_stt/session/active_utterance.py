@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.lanes.engines.base import Hints, StreamKey
-from trio_stt.protocol.segment import PreRecordingBuffer, Segment, WakeWord, iso
+from trio_stt.protocol.event_objects import PreRecordingBuffer, Segment, WakeWord, iso
 from trio_stt.settings import Settings
 from trio_stt.speech.cadence import CadenceConfig, PartialCadence
 from trio_stt.speech.events import TurnQuestion, UtteranceEnded, UtteranceStarted

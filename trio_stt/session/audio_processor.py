@@ -11,7 +11,7 @@ import trio
 from msgspec import UNSET
 
 from trio_stt.protocol.commands import Command, Flush, Start
-from trio_stt.protocol.events import State
+from trio_stt.protocol.event_objects import State
 from trio_stt.session.connection import MARKED, Detection, Discard, Mark
 from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher

@@ -6,7 +6,7 @@ without the garbage collector.
 
 from dataclasses import dataclass, field
 
-from trio_stt.protocol.events import State
+from trio_stt.protocol.event_objects import State
 from trio_stt.session.active_utterance import ActiveUtterance
 from trio_stt.session.connection import ConnectionStatus
 from trio_stt.session.counters import SessionCounters

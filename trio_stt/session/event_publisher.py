@@ -15,6 +15,7 @@ from trio_stt.errors import HIDDEN_CAUSE
 from trio_stt.lanes.engines.base import TimedText
 from trio_stt.lanes.job import JobResult
 from trio_stt.protocol.commands import Flush
+from trio_stt.protocol.event_objects import State, WakeWordStatus, Where, iso
 from trio_stt.protocol.events import (
     Clear,
     Error,
@@ -23,16 +24,12 @@ from trio_stt.protocol.events import (
     Metrics,
     Pong,
     Realtime,
-    State,
     Status,
     Timeline,
     TurnResumed,
-    WakeWordStatus,
     WarningEvent,
-    Where,
 )
 from trio_stt.protocol.reports import StartupError
-from trio_stt.protocol.segment import iso
 from trio_stt.session.active_utterance import END_REASON, ActiveUtterance
 from trio_stt.session.context import SessionContext
 from trio_stt.session.report import session_report

@@ -17,7 +17,7 @@ from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.errors import EngineError, JobDropped, JobRefused
 from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket
 from trio_stt.protocol.commands import Flush
-from trio_stt.protocol.events import Where
+from trio_stt.protocol.event_objects import Where
 from trio_stt.session.active_utterance import ActiveUtterance
 from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher

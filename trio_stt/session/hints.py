@@ -10,7 +10,7 @@ from trio_stt.lanes.engines.base import EngineInfo, Hints
 from trio_stt.lanes.job import JobKind
 from trio_stt.languages import AUTO, language_code
 from trio_stt.protocol.commands import Start
-from trio_stt.protocol.events import Where
+from trio_stt.protocol.event_objects import Where
 from trio_stt.session.active_utterance import UtteranceHints
 from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher

@@ -14,7 +14,7 @@ import trio
 from trio_stt.dsp import SAMPLE_RATE_HZ, kernels, samples_of
 from trio_stt.errors import EngineError, JobDropped, JobRefused
 from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket, TicketState
-from trio_stt.protocol.events import State
+from trio_stt.protocol.event_objects import State
 from trio_stt.session.active_utterance import ActiveUtterance
 from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher

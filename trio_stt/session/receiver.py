@@ -11,7 +11,7 @@ from trio_stt.dsp import g711
 from trio_stt.dsp.downmix import Downmixer
 from trio_stt.errors import CommandError, ResumeError, WireError
 from trio_stt.protocol.commands import Command, Flush, Resume, Start, parse_command
-from trio_stt.protocol.events import Where
+from trio_stt.protocol.event_objects import Where
 from trio_stt.protocol.packets import AudioPacket, SampleFormat, parse_packet
 from trio_stt.session.audio_processor import AudioProcessor
 from trio_stt.session.connection import Connection, Detection, Discard, Mark

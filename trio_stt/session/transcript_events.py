@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import trio
 from msgspec import UNSET, UnsetType
@@ -9,8 +10,8 @@ from msgspec import UNSET, UnsetType
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.lanes.engines.base import TimedText
 from trio_stt.lanes.job import JobResult
-from trio_stt.protocol.events import Final, Realtime, RealtimeTiming, segment_times
-from trio_stt.protocol.segment import Piece, iso
+from trio_stt.protocol.event_objects import Piece, RealtimeTiming, Segment, iso
+from trio_stt.protocol.events import Final, Realtime, SegmentTimes
 from trio_stt.session.active_utterance import ActiveUtterance
 from trio_stt.speech.stabilizer import StableText
 
@@ -117,3 +118,9 @@ def final_event(
         timestamp_iso=iso(now),
         **segment_times(utterance.segment),
     )
+
+
+def segment_times(segment: Segment) -> dict[str, Any]:
+    """Keyword arguments of `SegmentTimes`: the segment and copies of its fields."""
+    copied = set(SegmentTimes.__struct_fields__) - {"segment", "seq"}
+    return {"segment": segment} | {name: getattr(segment, name) for name in copied}

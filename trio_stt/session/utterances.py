@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.lanes.job import JobKind
-from trio_stt.protocol.events import State, Where
+from trio_stt.protocol.event_objects import State, Where
 from trio_stt.session.active_utterance import ActiveUtterance, open_utterance
 from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher

@@ -7,8 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
-from trio_stt.protocol.events import State
-from trio_stt.protocol.segment import WakeWord, iso
+from trio_stt.protocol.event_objects import State, WakeWord, iso
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.settings import Settings
 from trio_stt.speech.events import (

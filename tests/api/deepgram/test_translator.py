@@ -21,8 +21,8 @@ from trio_stt.api.deepgram.options import ListenOptions, parse_options
 from trio_stt.api.deepgram.translator import ListenTranslator
 from trio_stt.api.dialect import ClientAudio, Close, Step, session_settings
 from trio_stt.protocol.commands import Command, Flush, Start
-from trio_stt.protocol.events import Error, Event, Final, Flushed, Heartbeat, Metrics, Pong, Realtime, State, Where
-from trio_stt.protocol.segment import Piece, Segment
+from trio_stt.protocol.event_objects import Piece, Segment, State, Where
+from trio_stt.protocol.events import Error, Event, Final, Flushed, Heartbeat, Metrics, Pong, Realtime
 from trio_stt.session.connection import Mark
 from trio_stt.settings import Settings
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from trio_stt.api.openai.answers import TextDelta, TextDone, body, logprobs, sse
 from trio_stt.api.openai.transcription_request import ResponseFormat, TranscriptionRequest
 from trio_stt.api.request_error import RequestError
-from trio_stt.protocol.segment import Piece
+from trio_stt.protocol.event_objects import Piece
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.protocol.word_times import words_of
 

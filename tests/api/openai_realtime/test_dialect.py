@@ -13,9 +13,9 @@ from tests.support.realtime import MANUAL, append, new_dialect
 from trio_stt.api.dialect import ClientAudio, Close, Frame, Step
 from trio_stt.api.openai_realtime.dialect import RealtimeDialect
 from trio_stt.protocol.commands import Flush, Start
-from trio_stt.protocol.events import Clear, Error, Final, Flushed, Timeline, Where
+from trio_stt.protocol.event_objects import Piece, PreRecordingBuffer, Segment, Where
+from trio_stt.protocol.events import Clear, Error, Final, Flushed, Timeline
 from trio_stt.protocol.packets import SampleFormat
-from trio_stt.protocol.segment import Piece, PreRecordingBuffer, Segment
 from trio_stt.session.connection import MARKED, Detection, Discard, Mark
 from trio_stt.settings import Settings
 

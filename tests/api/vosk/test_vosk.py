@@ -19,8 +19,8 @@ from trio_stt.api.dialect import ClientAudio, Close, Frame, Step
 from trio_stt.api.vosk.answers import result
 from trio_stt.api.vosk.translator import VoskTranslator
 from trio_stt.protocol.commands import Flush, Start
+from trio_stt.protocol.event_objects import Segment
 from trio_stt.protocol.events import Final, Flushed
-from trio_stt.protocol.segment import Segment
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.settings import Settings
 

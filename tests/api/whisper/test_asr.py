@@ -23,7 +23,7 @@ from trio_stt.api.whisper.asr_request import AsrRequest, Output, parse_asr_reque
 from trio_stt.dsp.kernels import to_int16
 from trio_stt.lanes.engines.base import EngineInfo, Transcript
 from trio_stt.lanes.engines.language_support import LanguageSupport
-from trio_stt.protocol.segment import Piece
+from trio_stt.protocol.event_objects import Piece
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.sound.raw_pcm import read_pcm
 

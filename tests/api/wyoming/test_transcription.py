@@ -14,7 +14,8 @@ from trio_stt.api.wyoming.transcription import Transcription
 from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.languages import KNOWN_CODES
 from trio_stt.protocol.commands import Flush, Start
-from trio_stt.protocol.events import Error, Event, Final, Flushed, Pong, Where
+from trio_stt.protocol.event_objects import Where
+from trio_stt.protocol.events import Error, Event, Final, Flushed, Pong
 from trio_stt.settings import Settings
 
 FORMAT = {"rate": 8000, "width": 2, "channels": 1}

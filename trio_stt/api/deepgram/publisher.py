@@ -17,8 +17,8 @@ from trio_stt.api.deepgram.messages import Message, ResultMetadata, Results, Spe
 from trio_stt.api.deepgram.options import ListenOptions
 from trio_stt.api.deepgram.results import ResultMaker
 from trio_stt.api.deepgram.words import exact_s
-from trio_stt.protocol.events import Error, Event, Final, Flushed, Heartbeat, Metrics, Realtime, Status, Timeline, Where
-from trio_stt.protocol.segment import Piece, Segment
+from trio_stt.protocol.event_objects import Piece, Segment, Where
+from trio_stt.protocol.events import Error, Event, Final, Flushed, Heartbeat, Metrics, Realtime, Status, Timeline
 
 _MAX_OPEN_FLUSHES = 32
 """Unanswered flushes; a further `Finalize` is answered together with the last of them. Half of what a session takes."""

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from trio_stt.api.deepgram.messages import Channel, ResultMetadata, Results
 from trio_stt.api.deepgram.words import alternative, exact_s
-from trio_stt.protocol.segment import Piece
+from trio_stt.protocol.event_objects import Piece
 from trio_stt.protocol.transcript_formats import SpokenSegment
 
 

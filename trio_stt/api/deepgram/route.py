@@ -24,7 +24,7 @@ from trio_stt.api.upload import place, prepare_upload, receive_sound, with_reque
 from trio_stt.api.websocket_transport import CLOSE_INTERNAL_ERROR
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.deepgram_errors import LISTEN_PATH, IdentifiedRequest, current_request
-from trio_stt.protocol.segment import iso
+from trio_stt.protocol.event_objects import iso
 from trio_stt.server.public_reports import shown_model
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.sound_client import file_settings

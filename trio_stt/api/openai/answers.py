@@ -8,9 +8,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from trio_stt.api.openai.transcription_request import ResponseFormat, TranscriptionRequest
+from trio_stt.protocol.event_objects import Piece
 from trio_stt.protocol.openai_errors import ErrorBody
 from trio_stt.protocol.scripts import joined, space_between
-from trio_stt.protocol.segment import Piece
 from trio_stt.protocol.subtitles import as_srt, as_vtt
 from trio_stt.protocol.transcript_formats import SpokenSegment, as_text
 from trio_stt.protocol.word_times import words_of

@@ -16,8 +16,8 @@ from trio_stt.api.dialect import Frame, ToSession
 from trio_stt.api.openai_realtime.items import Item, Items, LiveText
 from trio_stt.api.openai_realtime.server_events import ServerEvents
 from trio_stt.protocol.commands import Flush
-from trio_stt.protocol.events import Clear, Error, Event, Final, Flushed, Realtime, Timeline, Where
-from trio_stt.protocol.segment import Segment
+from trio_stt.protocol.event_objects import Segment, Where
+from trio_stt.protocol.events import Clear, Error, Event, Final, Flushed, Realtime, Timeline
 from trio_stt.session.connection import MARKED, Discard, Mark
 
 _MIN_AUTOMATIC_REST_S = 0.1

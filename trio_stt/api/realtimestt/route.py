@@ -26,7 +26,8 @@ from trio_stt.api.websocket_transport import (
     websocket_transport,
 )
 from trio_stt.errors import ServerClosing, ServerFull
-from trio_stt.protocol.events import Error, Where, encode
+from trio_stt.protocol.event_objects import Where
+from trio_stt.protocol.events import Error, encode
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.traffic import NATIVE
 from trio_stt.session.connection import CloseReason, ConnectionClosed

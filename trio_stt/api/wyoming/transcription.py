@@ -12,7 +12,8 @@ from trio_stt.api.wyoming.messages import ErrorCode
 from trio_stt.api.wyoming.requests import Transcribe
 from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.protocol.commands import Flush, Start
-from trio_stt.protocol.events import Error, Event, Final, Flushed, Where
+from trio_stt.protocol.event_objects import Where
+from trio_stt.protocol.events import Error, Event, Final, Flushed
 from trio_stt.settings import Settings
 
 _AT_STOP = "audio-stop"

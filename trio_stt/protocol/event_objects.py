@@ -1,9 +1,42 @@
-"""The segment object, an utterance with its times, and the objects in it. See docs/protocol.md, The segment object."""
+"""The objects in events, and the words of their fields `state` and `where`. See docs/protocol.md, Objects in events."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 
 import msgspec
 from msgspec import UNSET, UnsetType
+
+
+class State(StrEnum):
+    """State of a session, as clients see it."""
+
+    IDLE = "idle"
+    LISTENING = "listening"
+    VOICE = "voice"
+    SILENCE = "silence"
+    RECORDING = "recording"
+    TRANSCRIBING = "transcribing"
+    WAKEWORD_WAIT = "wakeword_wait"
+    WAKEWORD_DETECTED = "wakeword_detected"
+    WAKEWORD_TIMEOUT = "wakeword_timeout"
+
+    @property
+    def is_about_wake_words(self) -> bool:
+        """Whether `wakeWord.state` of a status repeats this state."""
+        return self in (State.WAKEWORD_WAIT, State.WAKEWORD_DETECTED, State.WAKEWORD_TIMEOUT)
+
+
+class Where(StrEnum):
+    """Subject of an `error` event."""
+
+    ADMISSION = "admission"
+    AUDIO_PACKET = "audio_packet"
+    AUDIO = "audio"
+    COMMAND = "command"
+    RECORDER = "recorder"
+    MAIN_ENGINE = "main_engine"
+    REALTIME_ENGINE = "realtime_engine"
+    RESUME = "resume"  # not in RealtimeSTT's protocol
 
 
 class PreRecordingBuffer(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -36,6 +69,15 @@ class WakeWord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     timeout_at_iso: str | UnsetType = UNSET
 
 
+class WakeWordStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Wake-word part of a `status`."""
+
+    enabled: bool = False
+    backend: str = ""
+    wake_words: str = ""
+    state: str | None = None
+
+
 class Segment(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """One utterance and its times.
 
@@ -57,6 +99,17 @@ class Segment(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     audio_start_seconds: float | UnsetType = UNSET
     audio_end_seconds: float | UnsetType = UNSET
     cut: bool | UnsetType = UNSET
+
+
+class RealtimeTiming(msgspec.Struct, frozen=True, kw_only=True):
+    """Times of a partial, in seconds; snake_case on the wire."""
+
+    created_at_monotonic: float
+    completed_at_monotonic: float
+    received_at_wall_time: float
+    queue_delay_seconds: float | None
+    inference_duration_seconds: float | None
+    total_latency_seconds: float | None
 
 
 class Piece(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
