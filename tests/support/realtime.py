@@ -16,6 +16,7 @@ from trio_stt.api.dialect import Close, Frame, serve_dialect
 from trio_stt.api.openai_realtime.dialect import RealtimeDialect
 from trio_stt.api.openai_realtime.session_config import SessionConfig, first_config
 from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.settings import Settings
 
@@ -46,6 +47,7 @@ def new_dialect(
     intent: bool = True,
     config: SessionConfig | None = None,
     has_turn_model: bool = False,
+    languages: LanguageSupport | None = None,
 ) -> RealtimeDialect:
     return RealtimeDialect(
         settings=settings,
@@ -53,6 +55,7 @@ def new_dialect(
         beta=beta,
         intent=intent,
         model=lambda: "the-model",
+        languages=lambda: languages,
         session_id="sess_1",
         created_at=1_900_000_000,
         has_turn_model=has_turn_model,

@@ -31,6 +31,22 @@ async def test_item_has_all_utterances_since_the_last_commit() -> None:
 
 
 @virtual_time
+async def test_chinese_utterances_have_no_space_between_them() -> None:
+    def answer(batch: Batch) -> object:
+        return [Transcript(text="你好。") for _ in batch]
+
+    async with realtime(updates=[MANUAL], answer=answer) as client:
+        for _ in range(2):
+            client.say(1111, 0.6)
+            client.pause(1.0)
+        client.commit()
+        await client.settled()
+        assert client.transcripts == ["你好。你好。"]
+        (committed,) = client.of("input_audio_buffer.committed")
+        assert client.live(committed["item_id"]) == "你好。你好。"
+
+
+@virtual_time
 async def test_deltas_come_before_the_commit() -> None:
     async with realtime(model="gpt-realtime-whisper") as client:
         for level in (1111, 2222, 3333):
@@ -191,6 +207,20 @@ async def test_open_turn_ends_as_one_after_turn_detection_is_switched_off() -> N
         await client.settled()
         assert client.transcripts == ["1111.", "2222."]
         assert client.names.count("started") == client.names.count("stopped") == 1
+
+
+@virtual_time
+async def test_open_turn_that_is_cut_after_turn_detection_is_switched_off_ends_as_one() -> None:
+    async with realtime(max_audio_queue_seconds_per_session=2.0) as client:
+        client.say(1111, 1.2)
+        await client.until("input_audio_buffer.speech_started")
+        client.update(MANUAL)
+        client.say(2222, 1.2)
+        client.say(3333, 1.2)
+        client.pause(1.0)
+        await client.settled()
+        assert client.names.count("stopped") == client.names.count("completed") == 1
+        assert {"1111", "2222", "3333"} == set(client.transcripts[0].replace(".", "").split())
 
 
 @virtual_time

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.realtime import MANUAL, append, new_dialect
 from trio_stt.api.dialect import ClientAudio, Close, Frame, Step
 from trio_stt.api.openai_realtime.dialect import RealtimeDialect
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.protocol.commands import Flush, Start
 from trio_stt.protocol.event_objects import Piece, PreRecordingBuffer, Segment, Where
 from trio_stt.protocol.events import Clear, Error, Final, Flushed, Timeline
@@ -66,6 +67,12 @@ def test_first_event(options: dict[str, bool], kind: str, shape: str) -> None:
         ({}, {"type": "session.update", "session": MANUAL}, "session.updated", "audio"),
         ({}, {"type": "session.update", "session": {}}, "session.updated", "audio"),
         ({"beta": True}, {"type": "session.update", "session": {}}, "session.updated", "input_audio_format"),
+        (
+            {"beta": True},
+            {"type": "session.update", "session": {"modalities": ["text"], "include": []}},
+            "session.updated",
+            "input_audio_format",
+        ),
         ({"beta": True}, {"type": "session.update", "session": MANUAL}, "session.updated", "audio"),
         ({}, {"type": "session.update", "session": {"turn_detection": None}}, "session.updated", "turn_detection"),
         (
@@ -127,12 +134,26 @@ class TestAppend:
                 received += audio.data
         assert received == data
 
+    def test_sample_may_be_split_by_a_commit_but_not_by_a_clear(self) -> None:
+        def sent(data: bytes) -> list[bytes]:
+            event = {"type": "input_audio_buffer.append", "audio": base64.b64encode(data).decode()}
+            return [item.data for item in send(target, event).to_session if isinstance(item, ClientAudio)]
+
+        target = dialect()
+        assert sent(b"\1\2\3") == [b"\1\2"]
+        send(target, {"type": "input_audio_buffer.commit"})
+        assert sent(b"\4\5") == [b"\3\4"]
+        send(target, {"type": "input_audio_buffer.clear"})
+        assert sent(b"\6\7") == [b"\6\7"]
+
     @pytest.mark.parametrize(
         "audio", ["not base64!", "A", "AAA", "AA==AA==", "AAAA\n", "\ud83d\ude00", 5, None, ["AAAA"]]
     )
     def test_bad_base64_is_an_error_and_the_session_lives(self, audio: object) -> None:
         target = dialect()
-        error = error_of(send(target, {"type": "input_audio_buffer.append", "audio": audio, "event_id": "e1"}))
+        step = send(target, {"type": "input_audio_buffer.append", "audio": audio, "event_id": "e1"})
+        assert step.is_audio  # many of them are delayed, and do not end the session
+        error = error_of(step)
         assert (error["type"], error["param"], error["event_id"]) == ("invalid_request_error", "audio", "e1")
         assert send(target, append(0, 0.1)).to_session
 
@@ -209,6 +230,26 @@ def test_what_is_no_event_is_an_error(frame: str, code: str) -> None:
     assert error_of(dialect().receive(frame))["code"] == code
 
 
+@pytest.mark.parametrize("fields", [{}, {"type": None}, {"type": 5}, {"type": ["session.update"]}])
+def test_event_without_a_type_is_named_by_its_id(fields: dict[str, object]) -> None:
+    error = error_of(send(dialect(), {"event_id": "e1", **fields}))
+    assert (error["code"], error["param"], error["event_id"]) == ("invalid_event", "type", "e1")
+    assert error_of(send(dialect(), {"event_id": 5, **fields}))["event_id"] is None
+
+
+def test_first_language_that_the_engine_has_is_chosen() -> None:
+    def chosen(support: LanguageSupport | None, *languages: str) -> object:
+        session = {"audio": {"input": {"transcription": {"languages": list(languages)}}}}
+        (start,) = send(dialect(languages=support), {"type": "session.update", "session": session}).to_session
+        assert isinstance(start, Start)
+        return start.language
+
+    english = LanguageSupport(known=("en",), loaded="en")
+    assert chosen(english, "fr", "en-US") == "en-US"
+    assert chosen(english, "fr", "de") == "fr"  # the session says that there is none
+    assert chosen(None, "fr", "en") == "fr"
+
+
 def test_binary_frame_closes_with_1003() -> None:
     close = dialect().receive(b"\0\0").close
     assert isinstance(close, Close)
@@ -220,7 +261,8 @@ def test_completed_items_can_be_retrieved_and_deleted() -> None:
     send(target, append(0, 0.1))
     item_id = read(send(target, {"type": "input_audio_buffer.commit"}).frames)[0]["item_id"]
     retrieve, delete = ({"type": f"conversation.item.{verb}", "item_id": item_id} for verb in ("retrieve", "delete"))
-    assert error_of(send(target, retrieve))["code"] == "item_not_found"  # not completed
+    assert read(send(target, retrieve).frames)[0]["item"]["content"] == [{"type": "input_audio", "transcript": None}]
+    assert error_of(send(target, delete))["message"] == "this item is not completed yet"
     target.publish(Timeline(session_id="", event=MARKED, timestamp=0.0, timestamp_iso=""))
     target.publish(Flushed(session_id="", id=1))
     (retrieved,) = read(send(target, retrieve).frames)
@@ -240,7 +282,7 @@ def test_only_what_the_client_did_wrong_is_an_error() -> None:
     assert event["error"]["param"] == "session.audio.input.transcription.language"
 
 
-def test_log_probabilities_come_with_the_words() -> None:
+def test_log_probabilities_and_detected_languages_come_with_the_words() -> None:
     target = dialect()
     send(target, {"type": "session.update", "session": {"include": ["item.input_audio_transcription.logprobs"]}})
     segment = Segment(
@@ -271,9 +313,11 @@ def test_log_probabilities_come_with_the_words() -> None:
         timestamp_iso="",
         segment=segment,
         pieces=(Piece(text="One.", start_seconds=1.0, end_seconds=2.0, confidence=0.5),),
+        language="en",
     )
     frames += target.publish(final)
     *_, completed = read(frames)
+    assert completed["languages"] == [{"code": "en"}]
     (word,) = completed["logprobs"]
     assert (word["token"], len(word)) == ("One.", 3)
     assert word["logprob"] == pytest.approx(-0.693, abs=0.001)
@@ -311,7 +355,8 @@ FRAMES = st.text(max_size=60) | st.fixed_dictionaries(
 
 @pytest.mark.parametrize("kind", ["session.update", "input_audio_buffer.commit", "x"])
 def test_only_audio_may_be_long(kind: str) -> None:
-    error = error_of(send(dialect(), {"type": kind, "session": [[]] * 40_000}))
+    error = error_of(send(dialect(), {"type": kind, "session": [[]] * 40_000, "event_id": "e1"}))
+    assert error["event_id"] == "e1"
     assert "65536 characters" in error["message"]
     assert kind in error["message"]
     assert send(dialect(), {"type": "input_audio_buffer.append", "audio": "AAAA" * 40_000}).to_session

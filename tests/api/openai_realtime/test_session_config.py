@@ -68,11 +68,39 @@ FLAT = {
 def test_both_shapes_mean_the_same(session: dict[str, Any]) -> None:
     config = after(session)
     assert config.turn_detection == SERVER_VAD | {"prefix_padding_ms": 600, "silence_duration_ms": 350}
-    assert (config.language, config.prompt, config.model) == ("en", "names", "gpt-4o-mini-transcribe")
+    assert (config.languages, config.prompt, config.model) == (("en",), "names", "gpt-4o-mini-transcribe")
     assert config.noise_reduction == {"type": "near_field"}
     session = beta_session(config, session_id="sess_1", model="tiny", expires_at=9)
     assert session["input_audio_format"] == "pcm16"
     assert session["input_audio_transcription"] == {"model": "tiny", "prompt": "names", "language": "en"}
+
+
+def test_both_shapes_in_one_object_count_and_the_nested_one_comes_first() -> None:
+    config = after(
+        ga(transcription={"language": "de"}) | FLAT | {"turn_detection": None, "input_audio_format": "g711_ulaw"}
+    )
+    assert (config.languages, config.prompt) == (("de",), None)
+    assert config.is_manual
+    assert config.format.coding is SampleFormat.MULAW
+    with pytest.raises(InvalidUpdate, match=r"^session\.input_audio_format: must be one of pcm16"):
+        after(ga() | {"input_audio_format": "mp3"})
+
+
+def test_noise_reduction_is_merged() -> None:
+    config = after(
+        ga(noise_reduction={"type": "far_field", "strength": 0.5}), ga(noise_reduction={"type": "near_field"})
+    )
+    assert config.noise_reduction == {"type": "near_field", "strength": 0.5}
+    assert updated(config, ga(noise_reduction=None), SETTINGS).noise_reduction is None
+
+
+def test_configuration_of_a_secret_comes_before_the_model_of_the_url() -> None:
+    def first(secret: SessionConfig) -> SessionConfig:
+        return first_config(SETTINGS, "gpt-live-transcribe", secret)
+
+    assert first(after()).is_manual
+    assert not first(after(ga(transcription={"model": "whisper-1"}))).is_manual
+    assert not first(after(ga(turn_detection=SERVER_VAD))).is_manual
 
 
 @pytest.mark.parametrize(
@@ -112,13 +140,13 @@ def test_transcription_is_merged_and_null_clears() -> None:
         ga(transcription={"language": "de", "prompt": "one", "keywords": ["two", "three"], "delay": "low"}),
         ga(transcription={"prompt": "four"}),
     )
-    assert (config.language, config.prompt) == ("de", "four two, three")
+    assert (config.languages, config.prompt) == (("de",), "four two, three")
     session = ga_session(config, session_id="s", model="tiny", expires_at=1)
     assert session["audio"]["input"]["transcription"] == {
         "model": "tiny", "language": "de", "prompt": "four", "keywords": ["two", "three"], "delay": "low"
     }  # fmt: skip
-    assert after(ga(transcription={"languages": ["fr", "de"]})).language == "fr"
-    assert updated(config, ga(transcription={"language": None}), SETTINGS).language is None
+    assert after(ga(transcription={"languages": ["fr", "de"]})).languages == ("fr", "de")
+    assert updated(config, ga(transcription={"language": None}), SETTINGS).languages == ()
     assert updated(config, ga(transcription=None), SETTINGS).prompt is None
 
 
@@ -189,6 +217,7 @@ def test_log_probabilities_are_included_on_request() -> None:
         (ga(transcription={"keywords": ["x" * 10_001]}), "session.audio.input.transcription.keywords"),
         (ga(noise_reduction="near_field"), "session.audio.input.noise_reduction"),
         (ga(noise_reduction={"type": ["near_field"]}), "session.audio.input.noise_reduction.type"),
+        (ga(noise_reduction={"strength": "1"}), "session.audio.input.noise_reduction.strength"),
         (ga(turn_detection="server_vad"), "session.audio.input.turn_detection"),
         (ga(turn_detection={"type": "other"}), "session.audio.input.turn_detection.type"),
         (ga(turn_detection={"type": ["server_vad"]}), "session.audio.input.turn_detection.type"),

@@ -157,13 +157,13 @@ def body(
             answer = Transcription(
                 text=joined_text(segments),
                 usage=Usage(round(duration_s, 3)),
-                languages=_detected(segments) or None,
+                languages=detected_languages(segments) or None,
                 logprobs=logprobs(segments) if request.with_logprobs else None,
             )
     return msgspec.json.encode(answer), "application/json"
 
 
-def _detected(segments: Sequence[SpokenSegment]) -> list[SpokenLanguage]:
+def detected_languages(segments: Sequence[SpokenSegment]) -> list[SpokenLanguage]:
     """The languages that the model detected, in the order in which they were spoken."""
     return [SpokenLanguage(code) for code in dict.fromkeys(segment.language for segment in segments) if code]
 

@@ -1,31 +1,28 @@
-"""The conversation of an OpenAI Realtime client: turns, commits and clears, and the items that they make.
+"""The conversation of an OpenAI Realtime client: which utterances, commits and clears make which items.
 
 A turn of speech detection is one utterance, or several where one was cut at its maximum length. Without turn
-detection, an item has the utterances between two commits.
+detection, an item has the utterances between two commits. `input_buffer` knows where commits and clears are,
+`delivery` sends what the items have.
 
-Commits and clears pass through the session with the audio, which may wait there. Until the session has reached one,
-what it publishes belongs before it: a `mark` behind each commit, and the answer to each clear, say how far it is.
+A `mark` behind each commit, and the answer to each clear, say that the session has reached it.
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
 
 from trio_stt.api.dialect import Frame, ToSession
-from trio_stt.api.openai_realtime.items import Item, Items, LiveText
+from trio_stt.api.openai_realtime.delivery import Delivery
+from trio_stt.api.openai_realtime.input_buffer import InputBuffer
+from trio_stt.api.openai_realtime.items import Item, LiveText
 from trio_stt.api.openai_realtime.server_events import ServerEvents
 from trio_stt.protocol.commands import Flush
 from trio_stt.protocol.event_objects import Segment, Where
 from trio_stt.protocol.events import Clear, Error, Event, Final, Flushed, Realtime, Timeline
 from trio_stt.session.connection import MARKED, Discard, Mark
 
-_MIN_AUTOMATIC_REST_S = 0.1
-"""Audio behind a turn that ended by itself, below which a commit is empty: a packet reaches over the end of a turn."""
 _MAX_OPEN_COMMITS = 60
 """Commits whose speech waits to be transcribed; a session takes 64 flushes."""
-_REMEMBERED_ITEMS = 256
-"""Completed items that `conversation.item.retrieve` finds."""
 
 
 class CommitRefused(Exception):  # noqa: N818 - named after what is refused
@@ -38,25 +35,6 @@ class CommitRefused(Exception):  # noqa: N818 - named after what is refused
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Boundary:
-    """A commit or clear that the session has not reached.
-
-    Attributes:
-        manual: Whether there was no turn detection.
-        item: That a commit without turn detection ends; None otherwise.
-        begin_s: Start of the audio before it that was neither committed nor cleared, in seconds.
-        end_s: Its own position.
-        turns: Turns that had ended when it came.
-    """
-
-    manual: bool
-    item: Item | None
-    begin_s: float
-    end_s: float
-    turns: int
 
 
 @dataclass(slots=True)
@@ -77,37 +55,27 @@ class _Spoken:
 
 
 class Conversation:
-    """The items of one client.
+    """The turns of one client.
 
     Args:
         events: Makes the events for the client.
-        new_id: Returns the id of the next item.
+        delivery: Of its items.
         manual: Whether turns end by commits only.
 
     Attributes:
-        beta: Whether the client reads the events of the Beta.
-        with_logprobs: Whether `completed` has log probabilities.
+        manual: As above. After a change, an open item ends as it began.
     """
 
-    def __init__(
-        self, events: ServerEvents, new_id: Callable[[], str], *, manual: bool, beta: bool, with_logprobs: bool
-    ) -> None:
-        self.beta = beta
-        self.with_logprobs = with_logprobs
+    def __init__(self, events: ServerEvents, delivery: Delivery, *, manual: bool) -> None:
+        self.manual = manual
         self._events = events
-        self._items = Items(new_id)
-        self._completed: OrderedDict[str, Item] = OrderedDict()
-        self._boundaries: deque[_Boundary] = deque()
+        self._delivery = delivery
+        self._buffer = InputBuffer()
         self._flush_ids = count(1)
         self._flushes: deque[tuple[int, Item | None]] = deque()  # commits without their answer, and what they end
         self._spoken: dict[int, _Spoken] = {}
         self._turn: Item | None = None  # that runs
         self._open: Item | None = None  # without turn detection: not committed yet
-        self._wants_manual = manual
-        self._manual = manual  # of what is spoken next; a change to turns waits until nothing else is open
-        self._received_s = 0.0
-        self._boundary_s = 0.0  # audio before it is committed or cleared
-        self._automatic = False  # whether a turn that ended by itself made the boundary
         self._turns = 0  # that have ended
         self._cause = ""  # why the next segment that fails does
 
@@ -116,26 +84,19 @@ class Conversation:
     @property
     def has_audio(self) -> bool:
         """Whether audio was received that is neither committed nor cleared."""
-        return self._received_s > self._boundary_s
+        return self._buffer.has_audio
 
     def append(self, seconds: float) -> None:
         """Note that audio was received."""
-        self._received_s += seconds
-
-    def detect_turns(self, *, manual: bool) -> None:
-        """Change whether turns end by commits only; an open item ends as it began."""
-        self._wants_manual = manual
-        self._manual = self._manual or manual
-        self._settle()
+        self._buffer.append(seconds)
 
     def commit(self) -> tuple[list[ToSession], list[Frame]]:
-        """End the open item; returns what goes to the session, and to the client.
+        """End what was said so far; returns what goes to the session, and the events for the client.
 
         Raises:
-            CommitRefused: There is no audio for an item, or too many commits wait.
+            CommitRefused: There is nothing to commit, or too many commits wait.
         """
-        rest_s = self._received_s - self._boundary_s
-        if rest_s <= (_MIN_AUTOMATIC_REST_S if self._automatic else 0.0) and self._turn is None:
+        if self._buffer.is_empty and self._turn is None:
             raise CommitRefused(
                 "input_audio_buffer_commit_empty",
                 "the input audio buffer is empty: nothing was appended since the last commit or clear",
@@ -144,31 +105,32 @@ class Conversation:
             raise CommitRefused("rate_limit_exceeded", f"more than {_MAX_OPEN_COMMITS} commits wait for their words")
         frames: list[Frame] = []
         item: Item | None = None
-        if self._manual and self._turn is None:
-            item = self._open or self._items.open(self._boundary_s)
-            frames += self._commit(item, self._received_s)
+        is_manual = self._makes_items_by_commits
+        if is_manual:
+            item = self._open or self._delivery.open(self._buffer.begin_s)
+            frames = self._delivery.commit(item, self._buffer.end_s)
             self._open = None
         flush_id = next(self._flush_ids)
         self._flushes.append((flush_id, item))
-        self._add_boundary(item)
+        self._buffer.cut(item, manual=is_manual, turns=self._turns)
         return [Flush(flush_id), Mark()], frames
 
     def clear(self) -> list[ToSession]:
         """Drop what is not committed; returns what goes to the session."""
+        is_manual = self._makes_items_by_commits
         if self._open is not None:
             for spoken in self._spoken.values():
                 if spoken.item is self._open:
                     spoken.item = None
-            self._items.drop(self._open)
+            self._delivery.drop(self._open)
             self._open = None
-        self._add_boundary(None)
+        self._buffer.cut(None, manual=is_manual, turns=self._turns)
         return [Discard()]
 
-    def find(self, item_id: object, *, delete: bool) -> Item | None:
-        """A completed item, if it is remembered."""
-        if not isinstance(item_id, str):
-            return None
-        return self._completed.pop(item_id, None) if delete else self._completed.get(item_id)
+    @property
+    def _makes_items_by_commits(self) -> bool:
+        """Whether what is spoken now waits for a commit."""
+        return self._turn is None and (self.manual or self._open is not None)
 
     # --- what the session publishes ---
 
@@ -180,7 +142,7 @@ class Conversation:
                 spoken = self._spoken.get(event.segment_id)
                 if spoken is not None and spoken.item is not None:
                     spoken.text.grow(spoken.item, event.committed_stable_delta)
-                    frames = self._deliver()
+                    frames = self._delivery.due()
             case Timeline(segment_id=int(number), segment=Segment() as segment):
                 frames = self._follow(event, number, segment)
             case Timeline(event=kind) if kind == MARKED:
@@ -207,18 +169,20 @@ class Conversation:
                 return []
 
     def _start(self, number: int, segment: Segment) -> list[Frame]:
-        before = self._boundaries[0] if self._boundaries else None
-        if before.manual if before else self._manual:
-            if before is None:
-                self._open = self._open or self._items.open(self._boundary_s)
-            self._spoken[number] = _Spoken(before.item if before else self._open, completes=False)
-            return []
         if self._turn is not None:  # an utterance was cut at its maximum length, and this one continues it
             self._spoken[number] = _Spoken(self._turn, completes=True)
             return []
+        cut = self._buffer.next_cut
+        if cut is not None and cut.manual:
+            self._spoken[number] = _Spoken(cut.item, completes=False)
+            return []
+        if cut is None and self._makes_items_by_commits:
+            self._open = self._open or self._delivery.open(self._buffer.begin_s)
+            self._spoken[number] = _Spoken(self._open, completes=False)
+            return []
         start_s, preroll = _seconds(segment.audio_start_seconds), segment.pre_recording_buffer
         included_s = preroll.included_seconds if preroll else 0.0
-        self._turn = self._items.open(max(0.0, start_s - included_s))
+        self._turn = self._delivery.open(max(0.0, start_s - included_s))
         self._spoken[number] = _Spoken(self._turn, completes=True)
         return [self._events.speech_started(self._turn)]
 
@@ -233,31 +197,30 @@ class Conversation:
         if spoken.completes:
             speech_end_s, start_s = _seconds(segment.audio_end_seconds), _seconds(segment.audio_start_seconds)
             return self._end_turn(spoken, speech_end_s, start_s + _seconds(segment.duration_seconds))
-        if self._wants_manual or self._boundaries or spoken.item is None or spoken.item is not self._open:
+        if self.manual or self._buffer.next_cut or spoken.item is None or spoken.item is not self._open:
             return []
         # Turn detection was switched on while this item was open: it ends with this utterance.
         spoken.completes = True
-        frames = self._commit(self._open, self._received_s)
         self._open = None
-        self._set_boundary(self._received_s, automatic=True)
-        return frames
+        self._buffer.end_turn(self._buffer.end_s)
+        return self._delivery.commit(spoken.item, self._buffer.end_s)
 
     def _end_turn(self, spoken: _Spoken, speech_end_s: float, end_s: float) -> list[Frame]:
         item = spoken.item
         if item is None:
             return []
-        if not self._boundaries:
-            self._set_boundary(max(end_s, self._boundary_s), automatic=True)
+        if self._buffer.next_cut is None:
+            self._buffer.end_turn(max(end_s, self._buffer.begin_s))
         self._turn = None
         self._turns += 1
-        return [self._events.speech_stopped(item, speech_end_s), *self._commit(item, speech_end_s)]
+        return [self._events.speech_stopped(item, speech_end_s), *self._delivery.commit(item, speech_end_s)]
 
     def _end_unended(self, number: int) -> list[Frame]:
         """End a turn that is closed while it runs, after a failure."""
         spoken = self._spoken.get(number)
         if spoken is None or not spoken.completes or spoken.ended:
             return []
-        return self._end_turn(spoken, self._received_s, self._received_s)
+        return self._end_turn(spoken, self._buffer.end_s, self._buffer.end_s)
 
     def _finish(self, number: int, final: Final | None, *, failed: bool = False) -> list[Frame]:
         """Add the final of an utterance to its item."""
@@ -271,33 +234,33 @@ class Conversation:
             spoken.text.finish(item, final)
             item.finals.append(final)
         item.over = spoken.completes
-        return self._deliver()
+        return self._delivery.due()
 
     def _reach_commit(self) -> list[Frame]:
         """The session has reached a commit: with turn detection it is an item without words if it ended no turn."""
-        commit = self._boundaries.popleft()
+        commit = self._buffer.reach_cut()
         if commit.item is not None or self._turns > commit.turns:
             return []
-        rest = self._items.open(commit.begin_s)
-        frames = self._commit(rest, commit.end_s)
+        rest = self._delivery.open(commit.begin_s)
+        frames = self._delivery.commit(rest, commit.end_s)
         rest.over = True
-        return [*frames, *self._deliver()]
+        return [*frames, *self._delivery.due()]
 
     def _answer_commit(self) -> list[Frame]:
         """Everything that was said before a commit is transcribed."""
         _, item = self._flushes.popleft()
         if item is not None:
             item.over = True
-        return self._deliver()
+        return self._delivery.due()
 
     def _reach_clear(self) -> list[Frame]:
         """The session has reached a clear: the turn that ran is gone, and gets no final; what was committed stays."""
-        self._boundaries.popleft()
+        self._buffer.reach_cut()
         self._spoken = {number: spoken for number, spoken in self._spoken.items() if spoken.ended}
         if self._turn is not None:
-            self._items.drop(self._turn)
+            self._delivery.drop(self._turn)
             self._turn = None
-        return [self._events.frame("input_audio_buffer.cleared"), *self._deliver()]
+        return [self._events.frame("input_audio_buffer.cleared"), *self._delivery.due()]
 
     def _fail(self, event: Error) -> list[Frame]:
         frames: list[Frame] = []
@@ -306,57 +269,20 @@ class Conversation:
                 self._cause = event.message
             case Where.AUDIO:  # audio was refused, or could not be processed
                 self._cause = event.message
-                item = self._turn or self._open or self._items.open(self._boundary_s)
+                item = self._turn or self._open or self._delivery.open(self._buffer.begin_s)
                 item.failure = item.failure or event.message
-                if self._turn is None and self._manual:
+                if self._makes_items_by_commits:
                     self._open = item
                 elif self._turn is None:
-                    frames = self._commit(item, self._received_s)
+                    frames = self._delivery.commit(item, self._buffer.end_s)
                     item.over = True
-                    frames += self._deliver()
+                    frames += self._delivery.due()
             case Where.COMMAND if event.message.startswith("start language"):  # not for a prompt, which is only a hint
                 param = "session.audio.input.transcription.language"
                 frames = [self._events.error("unsupported_value", event.message, param=param)]
             case _:
                 pass
         return frames
-
-    # --- parts ---
-
-    def _commit(self, item: Item, end_s: float) -> list[Frame]:
-        self._items.commit(item, end_s)
-        return [*self._events.committed(item, beta=self.beta)]
-
-    def _add_boundary(self, item: Item | None) -> None:
-        manual = self._manual and self._turn is None
-        self._boundaries.append(
-            _Boundary(manual=manual, item=item, begin_s=self._boundary_s, end_s=self._received_s, turns=self._turns)
-        )
-        self._set_boundary(self._received_s)
-
-    def _set_boundary(self, position_s: float, *, automatic: bool = False) -> None:
-        self._boundary_s, self._automatic = position_s, automatic
-        self._settle()
-
-    def _settle(self) -> None:
-        """Switch to turns once no item without them is open."""
-        self._manual = self._wants_manual or (self._manual and self._open is not None)
-
-    def _deliver(self) -> list[Frame]:
-        """What may be sent now: the text of the first item, and the ends of those that are over."""
-        return list(self._deliver_each())
-
-    def _deliver_each(self) -> Iterator[Frame]:
-        while True:
-            for item, delta in self._items.deltas():
-                yield self._events.delta(item, delta)
-            over = self._items.take_over()
-            if over is None:
-                return
-            yield self._events.completed(over, with_logprobs=self.with_logprobs)
-            self._completed[over.id] = over
-            if len(self._completed) > _REMEMBERED_ITEMS:
-                self._completed.popitem(last=False)
 
 
 def _seconds(value: object) -> float:

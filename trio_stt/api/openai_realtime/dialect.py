@@ -5,22 +5,28 @@ It reads the client's events and owns the configuration; `conversation` owns the
 
 import binascii
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 
 import msgspec
 
 from trio_stt.api.dialect import ClientAudio, Close, Frame, Step, ToSession, session_settings
 from trio_stt.api.openai_realtime.conversation import CommitRefused, Conversation
+from trio_stt.api.openai_realtime.delivery import Delivery
 from trio_stt.api.openai_realtime.server_events import ServerEvents, item_object
 from trio_stt.api.openai_realtime.session_config import (
     SessionConfig,
     beta_session,
     ga_session,
     is_beta,
+    is_ga,
     updated,
 )
 from trio_stt.api.openai_realtime.update_fields import InvalidUpdate, Json
 from trio_stt.api.websocket_transport import CLOSE_UNSUPPORTED
+from trio_stt.errors import LanguageUnavailable
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.protocol.commands import Start
 from trio_stt.protocol.events import Event
 from trio_stt.session.connection import Detection
@@ -45,7 +51,7 @@ _NOT_SUPPORTED = frozenset(
 class _ClientEvent(msgspec.Struct, frozen=True):
     """A frame of the client; fields of the wrong type are refused where they are used."""
 
-    type: str
+    type: object = None
     event_id: object = None
     audio: object = None
     session: object = None
@@ -59,22 +65,20 @@ class _ClientEvent(msgspec.Struct, frozen=True):
 class _LongEvent(msgspec.Struct, frozen=True):
     """A long frame: whatever is no text is refused or passed over without becoming an object."""
 
-    type: str
+    type: str | None = None
     event_id: str | None = None
     audio: str | None = None
 
 
 def _decode(frame: str) -> _ClientEvent:
-    """Decode a frame; only an append may be long: other objects of that length take the loop 0.3 s.
+    """Decode a frame; a long one without what only short ones have: such objects take the loop 0.3 s.
 
     Raises:
-        msgspec.MsgspecError: It is none of the protocol, or too long.
+        msgspec.MsgspecError: It is none of the protocol.
     """
     if len(frame) <= _MAX_EVENT_CHARACTERS:
         return msgspec.json.decode(frame, type=_ClientEvent)
     event = msgspec.json.decode(frame, type=_LongEvent)
-    if event.type != _APPEND:
-        raise msgspec.ValidationError(f"{event.type[:80]!r} has more than {_MAX_EVENT_CHARACTERS} characters")
     return _ClientEvent(event.type, event.event_id, event.audio)
 
 
@@ -87,6 +91,7 @@ class RealtimeDialect:
         beta: Whether the client reads the events of the Beta.
         intent: Whether the client of the Beta asked for a transcription session.
         model: Returns the name of the model that really transcribes.
+        languages: Returns what the loaded engine has; None while none is loaded.
         session_id: As it is sent; its unique part also begins the ids of events and items.
         created_at: In whole seconds since the epoch.
         has_turn_model: Whether a model judges by the sound if a turn is over.
@@ -100,6 +105,7 @@ class RealtimeDialect:
         beta: bool,
         intent: bool,
         model: Callable[[], str],
+        languages: Callable[[], LanguageSupport | None] = lambda: None,
         session_id: str,
         created_at: int,
         has_turn_model: bool = False,
@@ -108,26 +114,26 @@ class RealtimeDialect:
         self._base = session_settings(settings)
         self.settings = config.detection(self._base, has_turn_model=has_turn_model)
         self._config = config
-        self._beta = beta
+        self._languages = languages
         self._created = "transcription_session.created" if beta and intent else "session.created"
         self._model = model
         self._session_id = session_id
         self._expires_at = created_at + _LIFETIME_S
         unique, numbers = session_id.removeprefix("sess_"), count(1)
         self._events = ServerEvents(unique)
-        self._conversation = Conversation(
+        self._delivery = Delivery(
             self._events,
             lambda: f"item_{unique}{next(numbers):06}",
-            manual=config.is_manual,
             beta=beta,
             with_logprobs=config.with_logprobs,
         )
-        self._setup: list[ToSession] = [_hints(config)] if config.language or config.prompt else []
+        self._conversation = Conversation(self._events, self._delivery, manual=config.is_manual)
+        self._setup: list[ToSession] = [self._hints()] if config.languages or config.prompt else []
         self._half_sample = b""  # half a sample
 
     def begin(self) -> Sequence[Frame]:
         """`session.created`."""
-        return [self._events.frame(self._created, session=self._session_object(beta=self._beta))]
+        return [self._events.frame(self._created, session=self._session_object(beta=self._delivery.beta))]
 
     def receive(self, frame: Frame) -> Step:
         """Translate an event of the client."""
@@ -137,24 +143,13 @@ class RealtimeDialect:
             event = _decode(frame)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             return Step(frames=[self._events.error("invalid_event", f"not an event: {str(error)[:200]}")])
-        match event.type:
-            case kind if kind == _APPEND:
-                step = self._append(event)
-            case "input_audio_buffer.commit":
-                step = self._commit(event)
-            case "input_audio_buffer.clear":
-                self._half_sample = b""
-                step = Step(to_session=self._with_setup(*self._conversation.clear()))
-            case "session.update" | "transcription_session.update":
-                step = self._update(event)
-            case "conversation.item.retrieve" | "conversation.item.delete":
-                step = self._find(event)
-            case kind if kind in _NOT_SUPPORTED:
-                text = f"{kind} is not possible: this server transcribes only"
-                step = self._refuse(event, "unsupported_event", text, "type")
-            case kind:
-                step = self._refuse(event, "unknown_event", f"unknown event type {kind[:80]!r}", "type")
-        return step
+        kind = event.type
+        if not isinstance(kind, str):
+            return self._refuse(event, "invalid_event", "type must be a string", "type")
+        if kind != _APPEND and len(frame) > _MAX_EVENT_CHARACTERS:
+            text = f"{kind[:80]!r} has more than {_MAX_EVENT_CHARACTERS} characters"
+            return self._refuse(event, "invalid_event", text)
+        return self._answer(event, kind)
 
     def publish(self, event: Event) -> Sequence[Frame]:
         """Translate an event of the session."""
@@ -165,6 +160,28 @@ class RealtimeDialect:
         return []
 
     # --- events of the client ---
+
+    def _answer(self, event: _ClientEvent, kind: str) -> Step:
+        match kind:
+            case _ if kind == _APPEND:
+                step = replace(self._append(event), is_audio=True)
+            case "input_audio_buffer.commit":
+                step = self._commit(event)
+            case "input_audio_buffer.clear":
+                self._half_sample = b""
+                step = Step(to_session=self._with_setup(*self._conversation.clear()))
+            case "session.update" | "transcription_session.update":
+                step = self._update(event, kind)
+            case "conversation.item.retrieve":
+                step = self._retrieve(event)
+            case "conversation.item.delete":
+                step = self._delete(event)
+            case _ if kind in _NOT_SUPPORTED:
+                text = f"{kind} is not possible: this server transcribes only"
+                step = self._refuse(event, "unsupported_event", text, "type")
+            case _:
+                step = self._refuse(event, "unknown_event", f"unknown event type {kind[:80]!r}", "type")
+        return step
 
     def _refuse(self, event: _ClientEvent, code: str, message: str, param: str | None = None) -> Step:
         return Step(frames=[self._events.error(code, message, param=param, event_id=event.id)])
@@ -180,20 +197,19 @@ class RealtimeDialect:
         whole = len(data) // coding.coding.sample_bytes * coding.coding.sample_bytes
         data, self._half_sample = data[:whole], data[whole:]
         if not data:
-            return Step(is_audio=True)
+            return Step()
         self._conversation.append(whole / coding.coding.sample_bytes / coding.rate_hz)
         audio = ClientAudio(data, coding.rate_hz, format=coding.coding)
-        return Step(to_session=self._with_setup(audio), is_audio=True)
+        return Step(to_session=self._with_setup(audio))
 
     def _commit(self, event: _ClientEvent) -> Step:
         try:
             to_session, frames = self._conversation.commit()
         except CommitRefused as refused:
             return self._refuse(event, refused.code, str(refused))
-        self._half_sample = b""
         return Step(frames=frames, to_session=self._with_setup(*to_session))
 
-    def _update(self, event: _ClientEvent) -> Step:
+    def _update(self, event: _ClientEvent, kind: str) -> Step:
         before = self._config
         try:
             config = updated(before, event.session, self._base)
@@ -205,28 +221,32 @@ class RealtimeDialect:
                 return self._refuse(event, "invalid_value", text, "session.audio.input.format")
             self._half_sample = b""
         self._config = config
-        of_beta = event.type == "transcription_session.update" or is_beta(event.session)
-        self._conversation.beta = self._beta = self._beta or of_beta
-        self._conversation.with_logprobs = config.with_logprobs
-        self._conversation.detect_turns(manual=config.is_manual)
+        of_beta = kind == "transcription_session.update" or is_beta(event.session)
+        self._delivery.beta = self._delivery.beta or of_beta
+        self._delivery.with_logprobs = config.with_logprobs
+        self._conversation.manual = config.is_manual
         changes: list[ToSession] = []
         if config.turn_detection != before.turn_detection:
             changes.append(Detection(config.detection(self._base, has_turn_model=self._has_turn_model)))
-        if (config.language, config.prompt) != (before.language, before.prompt):
-            changes.append(_hints(config))
-        sent = self._session_object(beta=of_beta or (self._beta and event.session == {}))
-        kind = event.type.removesuffix("update") + "updated"
-        return Step(frames=[self._events.frame(kind, session=sent)], to_session=changes and self._with_setup(*changes))
+        if (config.languages, config.prompt) != (before.languages, before.prompt):
+            changes.append(self._hints())
+        sent = self._session_object(beta=of_beta or (self._delivery.beta and not is_ga(event.session)))
+        answer = self._events.frame(kind.removesuffix("update") + "updated", session=sent)
+        return Step(frames=[answer], to_session=changes and self._with_setup(*changes))
 
-    def _find(self, event: _ClientEvent) -> Step:
-        delete = event.type.endswith("delete")
-        item = self._conversation.find(event.item_id, delete=delete)
+    def _retrieve(self, event: _ClientEvent) -> Step:
+        item = self._delivery.find(event.item_id)
         if item is None:
             return self._refuse(event, "item_not_found", "there is no such item, or not any more", "item_id")
-        if delete:
-            return Step(frames=[self._events.frame("conversation.item.deleted", item_id=item.id)])
-        found = item_object(item, item.transcript)
-        return Step(frames=[self._events.frame("conversation.item.retrieved", item=found)])
+        return Step(frames=[self._events.frame("conversation.item.retrieved", item=item_object(item))])
+
+    def _delete(self, event: _ClientEvent) -> Step:
+        item = self._delivery.find(event.item_id)
+        if item is None or not item.completed:
+            text = "there is no such item, or not any more" if item is None else "this item is not completed yet"
+            return self._refuse(event, "item_not_found", text, "item_id")
+        self._delivery.delete(item)
+        return Step(frames=[self._events.frame("conversation.item.deleted", item_id=item.id)])
 
     def _session_object(self, *, beta: bool) -> Json:
         tell = beta_session if beta else ga_session
@@ -237,6 +257,16 @@ class RealtimeDialect:
         setup, self._setup = self._setup, []
         return [*setup, *items]
 
+    def _hints(self) -> Start:
+        """The client's language and prompt."""
+        return Start(language=_first_available(self._config.languages, self._languages()), prompt=self._config.prompt)
 
-def _hints(config: SessionConfig) -> Start:
-    return Start(language=config.language, prompt=config.prompt)
+
+def _first_available(wanted: Sequence[str], support: LanguageSupport | None) -> str | None:
+    """The first language that the engine has; where it has none of them, the first, which the session refuses."""
+    if support is not None:
+        for name in wanted:
+            with suppress(LanguageUnavailable):
+                support.choose(name)
+                return name
+    return next(iter(wanted), None)

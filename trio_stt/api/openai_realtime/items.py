@@ -1,18 +1,9 @@
-"""The items of an OpenAI Realtime session: which words belong to which, and when each may be sent.
+"""The items of an OpenAI Realtime session: which words belong to which. `delivery` sends them."""
 
-It owns the promises that clients rely on:
-
-- the deltas of an item are never taken back;
-- every committed item gets one `completed` or one `failed`;
-- one item at a time: nothing of the words of an item is sent before the item before it is completed. Most clients keep
-  one live text for all items.
-"""
-
-from collections import deque
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from trio_stt.protocol.events import Final
+from trio_stt.protocol.scripts import joined, space_between
 from trio_stt.speech.text import normalized_text
 
 
@@ -31,6 +22,7 @@ class Item:
         sent: Number of characters of `live` that were sent.
         committed: Whether it was committed.
         over: Whether nothing more will come, so that it can be completed.
+        completed: Whether the client has its `completed` or `failed`.
     """
 
     id: str
@@ -43,11 +35,12 @@ class Item:
     sent: int = 0
     committed: bool = False
     over: bool = False
+    completed: bool = False
 
     @property
     def transcript(self) -> str:
-        """The texts of its utterances, joined."""
-        return " ".join(final.text for final in self.finals)
+        """The texts of its utterances, joined as all protocols join them."""
+        return joined(final.text for final in self.finals)
 
     @property
     def seconds(self) -> float:
@@ -66,11 +59,10 @@ class LiveText:
     stable: str = ""
 
     def grow(self, item: Item, delta: str) -> None:
-        """Add stable text to an item, with a space before the first word of an utterance that is not its first."""
+        """Add stable text to an item; before an utterance that is not its first, what the script has between words."""
         if delta:
-            is_first = not self.stable
+            item.live += delta if self.stable else space_between(item.live, delta) + delta
             self.stable += delta
-            item.live += f" {delta}" if is_first and item.live else delta
 
     def finish(self, item: Item, final: Final) -> None:
         """Add what the final has beyond the stable text; nothing if it has other words instead."""
@@ -84,45 +76,3 @@ def _rest(stable: str, text: str) -> str:
         return text[len(stable) :]
     words, whole = normalized_text(stable).normal, normalized_text(text)
     return whole.raw[whole.raw_end(len(words)) :] if whole.normal.startswith(words) else ""
-
-
-class Items:
-    """The items of one session that are not completed, in order.
-
-    Args:
-        new_id: Returns the id of the next item.
-    """
-
-    def __init__(self, new_id: Callable[[], str]) -> None:
-        self._new_id = new_id
-        self._queue: deque[Item] = deque()
-        self._last_committed_id: str | None = None
-
-    def open(self, begin_s: float) -> Item:
-        """A new item behind the others."""
-        item = Item(self._new_id(), begin_s)
-        self._queue.append(item)
-        return item
-
-    def commit(self, item: Item, end_s: float) -> None:
-        """Commit an item; nothing of it can be dropped from then on."""
-        item.committed, item.end_s = True, end_s
-        item.previous_id, self._last_committed_id = self._last_committed_id, item.id
-
-    def drop(self, item: Item) -> None:
-        """Forget an item that was not committed."""
-        self._queue.remove(item)
-
-    def deltas(self) -> Iterator[tuple[Item, str]]:
-        """What is new and may be sent: of the first item only."""
-        if self._queue:
-            item = self._queue[0]
-            if len(item.live) > item.sent:
-                delta, item.sent = item.live[item.sent :], len(item.live)
-                yield item, delta
-
-    def take_over(self) -> Item | None:
-        """The first item, if it is over; the next one is the first from then on."""
-        if self._queue and self._queue[0].over:
-            return self._queue.popleft()
-        return None

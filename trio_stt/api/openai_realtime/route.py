@@ -22,10 +22,14 @@ from trio_stt.api.openai_realtime.session_config import (
 from trio_stt.api.openai_realtime.update_fields import InvalidUpdate, Json
 from trio_stt.api.request_error import RequestError
 from trio_stt.api.upload import with_request_errors
+from trio_stt.lanes.engines.language_support import LanguageSupport
+from trio_stt.lanes.job import JobKind
 from trio_stt.server.public_reports import shown_model
 from trio_stt.server.server_state import ServerState
 
 _PATH = "/v1/realtime"
+_BETA = "realtime=v1"
+"""In the header `OpenAI-Beta`, whose other values are about other APIs."""
 _BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 _MAX_MESSAGE_BYTES = 4 << 20
 """Largest message: a minute of PCM at 24 kHz in base64, 3.84 MB, with room for the JSON around it."""
@@ -42,18 +46,23 @@ def realtime_spec(server_state: ServerState) -> DialectSpec:
         loaded = (lane.engine.model for lane in server_state.lanes.statistics().lanes if lane.engine)
         return shown_model(next(loaded, server_state.settings.model))
 
+    def languages() -> LanguageSupport | None:
+        engine = server_state.lanes.lane_for(JobKind.FINAL).engine
+        return engine.languages if engine else None
+
     def new_dialect(handshake: Handshake) -> list[RealtimeDialect]:
         query = dict(handshake.query)
         if "call_id" in query:
             raise HandshakeRefused(400, "call_id: this server has no calls (SIP, WebRTC), only WebSockets with audio")
         secret = client_secrets.find(handshake.key)
-        is_beta = _BETA_SUBPROTOCOL in handshake.subprotocols or "openai-beta" in handshake.headers
+        is_beta = _BETA_SUBPROTOCOL in handshake.subprotocols or _BETA in handshake.headers.get("openai-beta", "")
         dialect = RealtimeDialect(
             settings=handshake.settings,
-            config=secret.config if secret else first_config(handshake.settings, query.get("model", "")),
+            config=first_config(handshake.settings, query.get("model", ""), secret.config if secret else None),
             beta=is_beta,
             intent=query.get("intent") == "transcription",
             model=model,
+            languages=languages,
             session_id=_session_id(),
             created_at=int(time.time()),
             has_turn_model=server_state.has_turn_model,
@@ -97,13 +106,19 @@ async def _create(client_secrets: ClientSecrets, server_state: ServerState, body
 def _config(body: Json, server_state: ServerState) -> SessionConfig:
     settings = server_state.settings
     try:
-        return updated(first_config(settings, ""), body.get("session") or {}, settings)
+        session = body.get("session")
+        return updated(first_config(settings, ""), {} if session is None else session, settings)
     except InvalidUpdate as error:
         raise RequestError(400, str(error), param=error.param, code="invalid_value") from None
 
 
 def _lifetime_s(body: Json) -> int:
-    given = body.get("expires_after") or {}
+    given = body.get("expires_after")
+    if given is None:
+        return _DEFAULT_LIFETIME_S
+    if isinstance(given, dict) and given.get("anchor", "created_at") != "created_at":
+        param = "expires_after.anchor"
+        raise RequestError(400, f"{param} must be created_at", param=param, code="invalid_value")
     seconds = given.get("seconds", _DEFAULT_LIFETIME_S) if isinstance(given, dict) else None
     if isinstance(seconds, int) and not isinstance(seconds, bool) and _MIN_LIFETIME_S <= seconds <= _MAX_LIFETIME_S:
         return seconds

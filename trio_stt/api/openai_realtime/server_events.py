@@ -7,7 +7,7 @@ from itertools import count
 
 import msgspec
 
-from trio_stt.api.openai.answers import logprobs
+from trio_stt.api.openai.answers import detected_languages, logprobs
 from trio_stt.api.openai_realtime.items import Item
 from trio_stt.api.openai_realtime.update_fields import Json
 from trio_stt.protocol.events import Final
@@ -67,7 +67,7 @@ class ServerEvents:
         kinds = ["created"] if beta else ["added", "done"]
         return [
             self.frame("input_audio_buffer.committed", **previous, item_id=item.id),
-            *(self.frame(f"conversation.item.{kind}", **previous, item=item_object(item, None)) for kind in kinds),
+            *(self.frame(f"conversation.item.{kind}", **previous, item=item_object(item)) for kind in kinds),
         ]
 
     def delta(self, item: Item, text: str) -> str:
@@ -79,7 +79,9 @@ class ServerEvents:
         if item.failure and not item.finals:
             fault = {"type": "server_error", "code": "transcription_failed", "message": item.failure, "param": None}
             return self.frame(f"{_TRANSCRIPTION}.failed", item_id=item.id, **_PART, error=fault)
-        found = logprobs([_spoken(final) for final in item.finals]) if with_logprobs and item.finals else None
+        spoken = [_spoken(final) for final in item.finals]
+        found = logprobs(spoken) if with_logprobs and spoken else None
+        languages = detected_languages(spoken)
         return self.frame(
             f"{_TRANSCRIPTION}.completed",
             item_id=item.id,
@@ -87,18 +89,19 @@ class ServerEvents:
             transcript=item.transcript,
             usage={"type": "duration", "seconds": item.seconds},
             **({} if found is None else {"logprobs": found}),
+            **({"languages": languages} if languages else {}),
         )
 
 
-def item_object(item: Item, transcript: str | None) -> Json:
-    """An item of the conversation; without a transcript while it is not completed."""
+def item_object(item: Item) -> Json:
+    """An item of the conversation; its transcript is null while it is not completed."""
     return {
         "id": item.id,
         "object": "realtime.item",
         "type": "message",
         "status": "completed",
         "role": "user",
-        "content": [{"type": "input_audio", "transcript": transcript}],
+        "content": [{"type": "input_audio", "transcript": item.transcript if item.completed else None}],
     }
 
 
@@ -113,4 +116,5 @@ def _spoken(final: Final) -> SpokenSegment:
         end=end_s if isinstance(end_s, float) else 0.0,
         text=final.text,
         pieces=final.pieces or (),
+        language=final.language or "",
     )

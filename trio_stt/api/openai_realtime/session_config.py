@@ -58,7 +58,7 @@ class SessionConfig:
         transcription: What the client chose besides the model, such as `language` and `prompt`.
         turn_detection: As it is sent; None while the client ends its turns by commits.
         has_chosen_turns: Whether the client sent `turn_detection`; otherwise it follows from the model.
-        noise_reduction: Its type, as sent; it has no effect.
+        noise_reduction: As sent; it has no effect.
         with_logprobs: Whether `completed` has log probabilities, where the engine gives confidences.
     """
 
@@ -76,10 +76,10 @@ class SessionConfig:
         return self.turn_detection is None
 
     @property
-    def language(self) -> str | None:
-        """The language that the client chose: of several, the first."""
-        language = self.transcription.get("language") or next(iter(self.transcription.get("languages") or ()), None)
-        return str(language) if language else None
+    def languages(self) -> tuple[str, ...]:
+        """The languages that the client chose, in order of preference."""
+        chosen = self.transcription
+        return tuple(name for name in (chosen.get("language"), *(chosen.get("languages") or ())) if name)
 
     @property
     def prompt(self) -> str | None:
@@ -92,14 +92,27 @@ class SessionConfig:
         return turn_settings(self.turn_detection, settings, has_turn_model=has_turn_model)
 
 
-def first_config(settings: Settings, model: str) -> SessionConfig:
-    """The configuration of a client that has sent none."""
-    return _with_turns(SessionConfig(model=model), settings)
+def first_config(settings: Settings, model: str, secret: SessionConfig | None = None) -> SessionConfig:
+    """The configuration of a client that has sent none.
+
+    Args:
+        settings: In force.
+        model: That the URL names.
+        secret: The configuration of the client's secret; a model that it names comes before that of the URL.
+    """
+    config = secret or SessionConfig()
+    config = replace(config, model=config.model or model)
+    return config if config.has_chosen_turns else _with_turns(config, settings)
+
+
+def is_ga(session: object) -> bool:
+    """Whether a session object has the form of GA; one without input settings has neither form."""
+    return isinstance(session, dict) and "audio" in session
 
 
 def is_beta(session: object) -> bool:
     """Whether a session object has the form of the Beta."""
-    return isinstance(session, dict) and "audio" not in session and any(key in session for key in _BETA_KEYS)
+    return isinstance(session, dict) and not is_ga(session) and any(key in session for key in _BETA_KEYS)
 
 
 def updated(config: SessionConfig, session: object, settings: Settings) -> SessionConfig:
@@ -120,9 +133,8 @@ def updated(config: SessionConfig, session: object, settings: Settings) -> Sessi
     if "transcription" in audio_input:
         config = _with_transcription(config, audio_input["transcription"], params["transcription"])
     if "noise_reduction" in audio_input:
-        reduction = audio_input["noise_reduction"]
-        shown = None if reduction is None else _noise_reduction(reduction, params["noise_reduction"])
-        config = replace(config, noise_reduction=shown)
+        reduction = _noise_reduction(config.noise_reduction, audio_input["noise_reduction"], params["noise_reduction"])
+        config = replace(config, noise_reduction=reduction)
     if "include" in given:
         config = replace(config, with_logprobs=_LOGPROBS in checked_texts(given["include"], "session.include"))
     if "turn_detection" in audio_input:
@@ -174,19 +186,28 @@ def beta_session(config: SessionConfig, *, session_id: str, model: str, expires_
 
 
 def _audio_input(session: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-    """The input settings by GA's names, and the names of the same in the client's form."""
-    if not is_beta(session):
-        audio = checked_object(session.get("audio") or {}, "session.audio")
-        params = {key: f"session.audio.input.{key}" for key in _BETA_KEYS.values()}
-        return checked_object(audio.get("input") or {}, "session.audio.input"), params
-    found = {key: session[beta_key] for beta_key, key in _BETA_KEYS.items() if beta_key in session}
-    params = {key: f"session.{beta_key}" for beta_key, key in _BETA_KEYS.items()}
-    name = found.get("format")
-    if name is not None:
-        if not isinstance(name, str) or name not in _BETA_FORMATS:
-            raise InvalidUpdate(params["format"], f"must be one of {', '.join(_BETA_FORMATS)}")
-        found["format"] = {"type": _BETA_FORMATS[name]}
-    return found, params
+    """The input settings by GA's names, and their names in the client's form.
+
+    A client that has both forms in one object means both: what is nested comes first.
+    """
+    audio = checked_object(_or_empty(session.get("audio")), "session.audio")
+    nested = checked_object(_or_empty(audio.get("input")), "session.audio.input")
+    params = {key: f"session.audio.input.{key}" for key in _BETA_KEYS.values()}
+    flat = {}
+    for beta_key, key in _BETA_KEYS.items():
+        if beta_key in session and key not in nested:
+            params[key] = f"session.{beta_key}"
+            flat[key] = session[beta_key] if key != "format" else _beta_format(session[beta_key], params[key])
+    return {**nested, **flat}, params
+
+
+def _beta_format(name: object, param: str) -> Json | None:
+    """The format with this name of the Beta, as GA has it."""
+    if name is None:
+        return None
+    if not isinstance(name, str) or name not in _BETA_FORMATS:
+        raise InvalidUpdate(param, f"must be one of {', '.join(_BETA_FORMATS)}")
+    return {"type": _BETA_FORMATS[name]}
 
 
 def _format(value: object, param: str) -> AudioFormat:
@@ -205,9 +226,21 @@ def _format(value: object, param: str) -> AudioFormat:
     return AudioFormat(rate_hz=rate_hz)
 
 
-def _noise_reduction(value: object, param: str) -> Json:
-    given = checked_object(value, param)
-    return {"type": checked_text(given["type"], f"{param}.type")} if "type" in given else {}
+def _noise_reduction(before: Json | None, value: object, param: str) -> Json | None:
+    if value is None:
+        return None
+    given, merged = checked_object(value, param), dict(before or {})
+    if "type" in given:
+        merged["type"] = checked_text(given["type"], f"{param}.type")
+    if "strength" in given:
+        merged["strength"] = strength = given["strength"]
+        if isinstance(strength, bool) or not isinstance(strength, int | float | None):
+            raise InvalidUpdate(f"{param}.strength", "must be a number")
+    return {key: each for key, each in merged.items() if each is not None}
+
+
+def _or_empty(value: object) -> object:
+    return {} if value is None else value
 
 
 def _with_transcription(config: SessionConfig, value: object, param: str) -> SessionConfig:
