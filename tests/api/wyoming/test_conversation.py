@@ -20,6 +20,7 @@ from trio_stt.api.wyoming.conversation import Conversation
 from trio_stt.api.wyoming.framing import FrameReader, decode
 from trio_stt.api.wyoming.wire import WyomingWire
 from trio_stt.errors import TranscriptionFailed
+from trio_stt.lanes.engines.base import Transcript
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.settings import Settings
 
@@ -173,6 +174,59 @@ async def test_describe_is_answered_while_a_transcript_is_due() -> None:
         assert [type_ for type_, _ in await client.until("info")] == ["transcript-start", "info"]
 
 
+@virtual_time
+async def test_describe_is_answered_in_the_middle_of_audio() -> None:
+    async with connected() as (_, client):
+        await client.say(2000, 0.5)
+        await client.send("describe")
+        assert [type_ for type_, _ in await client.until("info")] == ["transcript-start", "info"]
+        await client.say(2000, 0.5)
+        await client.send("audio-stop")
+        assert await client.until("transcript-stop") == TRANSCRIPT[1:]
+
+
+@virtual_time
+async def test_second_stop_is_an_empty_transcript() -> None:
+    async with connected(inference_s=lambda _: 5.0) as (server, client):
+        await client.command()
+        await client.send("audio-stop")
+        assert await client.until("transcript-stop") == TRANSCRIPT
+        assert await client.until("transcript-stop") == EMPTY
+        await client.leave()
+        assert await left(server) == (0, 0, 0)
+
+
+@virtual_time
+async def test_request_after_the_audio_is_for_that_audio() -> None:
+    async with connected() as (_, client):
+        await client.send(Event("audio-start", FORMAT))
+        await client.say(2000, 1.0)
+        await client.send(Event("transcribe", {"context": {"turn": 3}}), "audio-stop")
+        *_, (type_, transcript), _stop = await client.until("transcript-stop")
+        assert (type_, transcript["text"], transcript["context"]) == ("transcript", "2000.", {"turn": 3})
+        await client.command()
+        assert await client.until("transcript-stop") == TRANSCRIPT
+
+
+@virtual_time
+async def test_format_may_change_between_chunks() -> None:
+    clips: list[Batch] = []
+
+    def one_word(batch: Batch) -> list[Transcript]:
+        clips.append(batch)
+        return [Transcript(text="Word.")]
+
+    async with connected(answer=one_word) as (_, client):
+        await client.say(2000, 0.4)
+        for rate_hz, width, channels in ((8000, 1, 2), (48_000, 4, 1), (44_100, 2, 8)):
+            sample = np.array([2000 << (8 * width - 16)] if width > 1 else [128 + (2000 >> 8)], f"<u{width}").tobytes()
+            audio_format = {"rate": rate_hz, "width": width, "channels": channels}
+            await client.send(Event("audio-chunk", audio_format, sample * (rate_hz * channels // 5)))
+        await client.send("audio-stop")
+        assert (await client.until("transcript"))[-1][1]["text"] == "Word."
+    assert clips[-1][0].size / RATE_HZ == pytest.approx(1.0, abs=0.05)
+
+
 @pytest.mark.parametrize(
     "events",
     [("audio-stop",), ("transcribe", "audio-stop"), (Event("audio-start", FORMAT), "audio-stop")],
@@ -255,6 +309,9 @@ async def test_server_that_shuts_down_in_the_middle_gives_the_words_so_far() -> 
     ("sent", "code"),
     [
         (b"GET / HTTP/1.1\r\n", "invalid-request"),
+        (b'{"type":"' + b"x" * 3_000_000, "invalid-request"),
+        (b'{"type":"ping","data_length":"7"}\n', "invalid-request"),
+        (b'{"type":"audio-chunk","payload_length":-1}\n', "invalid-request"),
         (written(Event("transcribe", {"language": 7})), "invalid-request"),
         (written(Event("detect", {"names": "x"})), "invalid-request"),
         (written(Event("audio-start", {"rate": 1})), "invalid-request"),
@@ -272,6 +329,41 @@ async def test_errors_end_the_connection(sent: bytes, code: str) -> None:
         await client.stream.send_all(sent)
         *_, (_, error), end = await client.until("closed")
         assert (error["code"], end[0]) == (code, "closed")
+        assert await left(server) == (0, 0, 0)
+
+
+@virtual_time
+async def test_errors_name_the_event_and_the_field() -> None:
+    async with connected() as (_, client):
+        await client.send(Event("audio-chunk", {**FORMAT, "rate": 4000}))
+        *_, (_, error), _end = await client.until("closed")
+        assert error["text"] == "audio-chunk: Expected `int` >= 8000 - at `$.rate`"
+
+
+@virtual_time
+async def test_disconnect_at_any_byte_leaves_nothing() -> None:
+    chunk = written(Event("audio-chunk", FORMAT, np.full(RATE_HZ, 2000, "<i2").tobytes()))
+    request, stop = written(Event("transcribe", {"language": "en"})), written(Event("audio-stop"))
+    dialogue = written(Event("describe")) + request + chunk + stop + request + chunk + stop
+    ends = [0, *(found for found in range(1, len(dialogue)) if dialogue[found - 1 : found] == b"\n")]
+    async with server_fixture(inference_s=lambda _: 1000.0, **WITH_WAKE_WORD) as server:
+        for end in {each + more for each in ends for more in (-1, 0, 1, 1000)}:
+            client = connect(server)
+            await client.stream.send_all(dialogue[: max(end, 0)])
+            await trio.testing.wait_all_tasks_blocked()
+            await client.leave()
+        assert await left(server) == (0, 0, 0)
+
+
+@virtual_time
+async def test_client_that_never_reads_is_closed() -> None:
+    async with server_fixture() as server:
+        ours, theirs = trio.testing.lockstep_stream_pair()
+        client = Client(theirs)
+        server.nursery.start_soon(serve, server, ours, client)
+        with trio.move_on_after(60):
+            await client.command()
+        assert client.is_closed
         assert await left(server) == (0, 0, 0)
 
 
@@ -363,6 +455,26 @@ class TestWakeWords:
                 await client.send("ping")
             *_, (_, error), _end = await client.until("closed")
             assert "max_commands_per_second" in error["text"]
+
+    @virtual_time
+    async def test_small_chunks_are_processed_in_real_time(self) -> None:
+        async with connected(**WITH_WAKE_WORD, max_audio_speed=1.0) as (_, client):
+            begin_s = trio.current_time()
+            await client.send("detect", Event("audio-start", FORMAT))
+            await client.say(0, 2.0)  # in chunks of 40 ms
+            await client.send("audio-stop")
+            assert await client.until("not-detected") == [("not-detected", {})]
+            assert trio.current_time() - begin_s == pytest.approx(2.0)
+
+    @virtual_time
+    async def test_detection_may_follow_an_early_transcript(self) -> None:
+        async with connected(**WITH_WAKE_WORD, wyoming_endpointing=True) as (_, client):
+            await client.say(2000, 1.0)
+            await client.say(0, 1.0)
+            await client.until("transcript-stop")
+            await client.send("detect")
+            await client.say(WAKE, 0.032)  # one window
+            assert (await client.get())[0] == "detection"
 
     @virtual_time
     async def test_transcription_after_a_detection_needs_no_wake_word(self) -> None:

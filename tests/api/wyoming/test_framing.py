@@ -14,7 +14,7 @@ from trio_stt.api.wyoming.framing import (
     MAX_LINE_BYTES,
     MAX_PAYLOAD_BYTES,
     FrameReader,
-    FramingError,
+    InvalidEvent,
     WyomingEvent,
     decode,
     encode,
@@ -99,7 +99,7 @@ def test_both_forms_of_data(frame: bytes, data: dict[str, object]) -> None:
     ids=lambda data: repr(data[:50]),
 )
 def test_invalid_frames(data: bytes) -> None:
-    with pytest.raises(FramingError):
+    with pytest.raises(InvalidEvent):
         read(data)
 
 
@@ -119,5 +119,5 @@ def test_longest_frame() -> None:
     | st.lists(st.sampled_from([b'{"type":"x"', b'"data_length":3', b",", b"}", b"\n", b"{}"])).map(b"".join)
 )
 def test_no_bytes_raise_anything_else(data: bytes) -> None:
-    with suppress(FramingError):
+    with suppress(InvalidEvent):
         read(data, 3)

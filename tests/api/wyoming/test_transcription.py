@@ -160,6 +160,24 @@ def test_language_of_the_request(wanted: str | None, chosen: str | UnsetType, an
     assert transcription.receive(encode("audio-stop")).to_session[0] == Start(language=chosen, interim=False)
 
 
+def test_request_within_the_audio_counts_for_it() -> None:
+    transcription = translator(Transcribe(language="de", transcript_names=["Ada"]))
+    assert transcription.receive(encode("transcribe", {"transcript_terms": ["lamp"]})) == Step()
+    assert transcription.receive(chunk(b"\1\2")).to_session[0] == Start(prompt="lamp", interim=False)
+    later = Start(language="de", prompt=None, interim=False)
+    assert transcription.receive(encode("transcribe", {"language": "de"})) == Step(to_session=[later])
+    transcription.receive(encode("audio-stop"))
+    assert shown(transcription.publish(STOPPED))[0] == ("transcript", {"text": "", "language": "de"})
+
+
+def test_context_is_returned() -> None:
+    transcription = translator(Transcribe(context={"a": [1]}))
+    assert shown(transcription.begin()) == [("transcript-start", {"language": "en", "context": {"a": [1]}})]
+    transcription.receive(encode("audio-stop"))
+    answer = ("transcript", {"text": "", "language": "en", "context": {"a": [1]}})
+    assert shown(transcription.publish(STOPPED))[0] == answer
+
+
 @pytest.mark.parametrize(
     ("languages", "offered"),
     [

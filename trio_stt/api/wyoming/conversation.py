@@ -6,7 +6,6 @@ Each transcription has a session of its own, which ends with the transcript; a c
 import math
 from collections.abc import Callable, Sequence
 
-import msgspec
 import trio
 
 from trio_stt.access.message_rate import MessageRateLimiter
@@ -14,7 +13,7 @@ from trio_stt.api.dialect import Frame, serve_dialect
 from trio_stt.api.wyoming import messages
 from trio_stt.api.wyoming.audio import AudioFormat
 from trio_stt.api.wyoming.detection import Detection
-from trio_stt.api.wyoming.framing import FramingError, WyomingEvent, decode
+from trio_stt.api.wyoming.framing import InvalidEvent, WyomingEvent, decode, fields_of
 from trio_stt.api.wyoming.info import info, offered_languages
 from trio_stt.api.wyoming.messages import ErrorCode
 from trio_stt.api.wyoming.requests import Detect, Transcribe
@@ -79,7 +78,7 @@ class Conversation:
             await self._wire.send(messages.error(str(refused), refused.code))
         except ClientSilent as silence:
             await self._wire.send(messages.error(str(silence), ErrorCode.SILENT))
-        except (msgspec.ValidationError, FramingError) as fault:
+        except InvalidEvent as fault:
             await self._wire.send(messages.error(str(fault), ErrorCode.INVALID))
 
     async def _serve(self, frame: bytes) -> bool:
@@ -110,7 +109,7 @@ class Conversation:
         """Answer an event that has nothing to do with audio; unknown ones are ignored, as clients expect.
 
         Raises:
-            msgspec.ValidationError: It is invalid.
+            InvalidEvent: Its fields are invalid.
         """
         match event.type:
             case "describe":
@@ -119,10 +118,9 @@ class Conversation:
                 text = event.data.get("text")
                 return [messages.pong(text if isinstance(text, str) else None)]
             case "transcribe":
-                self._skips_audio = False
-                self._request = msgspec.convert(event.data, Transcribe)
+                self._skips_audio, self._request = False, fields_of(event, Transcribe)
             case "detect":
-                self._request = msgspec.convert(event.data, Detect)
+                self._skips_audio, self._request = False, fields_of(event, Detect)
         return ()
 
     def _info(self) -> bytes:
@@ -163,7 +161,7 @@ class Conversation:
             detection = Detection(detector, request.names or ())
             while (event := await self._next_of_stream()).type != "audio-stop":
                 if event.type == "audio-chunk":
-                    await self._detect_in(detection, event.payload, msgspec.convert(event.data, AudioFormat))
+                    await self._detect_in(detection, event.payload, fields_of(event, AudioFormat))
                 else:
                     await self._send(self.answer(event))
             await self._send(detection.stop())
@@ -172,11 +170,13 @@ class Conversation:
 
     async def _detect_in(self, detection: Detection, payload: memoryview, audio_format: AudioFormat) -> None:
         speed = self._server_state.settings.max_audio_speed
-        piece_bytes = audio_format.rate // _PIECES_PER_S * audio_format.width * audio_format.channels
+        bytes_per_s = audio_format.rate * audio_format.width * audio_format.channels
+        piece_bytes = bytes_per_s // _PIECES_PER_S
         for start in range(0, len(payload), piece_bytes):
-            await self._send(detection.push(payload[start : start + piece_bytes], audio_format))
+            piece = payload[start : start + piece_bytes]
+            await self._send(detection.push(piece, audio_format))
             # At the speed at which sessions take audio.
-            await trio.sleep(1 / _PIECES_PER_S / speed if speed else 0)
+            await trio.sleep(len(piece) / bytes_per_s / speed if speed else 0)
 
     async def _send(self, frames: Sequence[bytes]) -> None:
         if frames:
@@ -227,7 +227,7 @@ class _TranscriptionWire:
     """
 
     def __init__(self, wire: WyomingWire, transcription: Transcription, liveness_s: float) -> None:
-        self.fault: ClientSilent | FramingError | None = None
+        self.fault: ClientSilent | InvalidEvent | None = None
         self._wire = wire
         self._transcription = transcription
         self._liveness_s = liveness_s
@@ -243,9 +243,9 @@ class _TranscriptionWire:
                     frame = await self._wire.receive(within_s)
                     if self._transcription.is_stopped and decode(frame).type in _OF_THE_NEXT_STREAM:
                         self._wire.put_back(frame)
-                        await trio.sleep_forever()  # until the transcript is sent
+                        await self._wire.prefetch()  # until the transcript is sent
                     return frame
-            except (ClientSilent, FramingError) as fault:
+            except (ClientSilent, InvalidEvent) as fault:
                 self.fault = fault
                 raise ConnectionClosed(str(fault)) from None
         raise ConnectionClosed("the client has its transcript")

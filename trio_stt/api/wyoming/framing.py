@@ -5,11 +5,13 @@
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from trio_stt.errors import TrioSttError
+
+T = TypeVar("T")
 
 MAX_LINE_BYTES = 65_536
 """Longest line; the reference implementation reads no longer ones."""
@@ -19,8 +21,8 @@ MAX_PAYLOAD_BYTES = 1 << 20
 """A chunk holds some ten milliseconds of audio; this is 2.7 s of stereo in 32 bits at 48 kHz."""
 
 
-class FramingError(TrioSttError):
-    """Bytes that are no frame, or exceed its limits: the connection cannot go on."""
+class InvalidEvent(TrioSttError):  # noqa: N818 - names what was sent
+    """Bytes that are no frame, or fields that the event cannot have: the connection cannot go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ class FrameReader:
         """Take the next bytes; returns the frames that are complete now.
 
         Raises:
-            FramingError: They are no frame, or too long.
+            InvalidEvent: They are no frame, or too long.
         """
         self._buffer += data
         frames: list[bytes] = []
@@ -83,7 +85,7 @@ class FrameReader:
             if end < 0:
                 self._scanned_bytes = len(self._buffer)
                 if self._scanned_bytes > MAX_LINE_BYTES:
-                    raise FramingError(f"a line is longer than {MAX_LINE_BYTES} bytes")
+                    raise InvalidEvent(f"a line is longer than {MAX_LINE_BYTES} bytes")
                 return None
             self._scanned_bytes = 0
             header = _header(self._buffer[:end])
@@ -100,7 +102,7 @@ def decode(frame: bytes) -> WyomingEvent:
     """Decode a frame that `FrameReader` returned.
 
     Raises:
-        FramingError: Its JSON is invalid.
+        InvalidEvent: Its JSON is invalid.
     """
     line, _, _ = frame.partition(b"\n")
     header = _header(line)
@@ -110,8 +112,20 @@ def decode(frame: bytes) -> WyomingEvent:
         try:
             data = data | _decode_data(rest[:data_bytes])
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise FramingError(f"the data of an event is not a JSON object: {error}") from None
+            raise InvalidEvent(f"the data of an event is not a JSON object: {error}") from None
     return WyomingEvent(type=header.type, data=data, payload=rest[data_bytes:])
+
+
+def fields_of(event: WyomingEvent, type_: type[T]) -> T:
+    """The fields of an event, checked.
+
+    Raises:
+        InvalidEvent: They are missing, of the wrong type or out of range; the message names the event and the field.
+    """
+    try:
+        return msgspec.convert(event.data, type_)
+    except msgspec.ValidationError as error:
+        raise InvalidEvent(f"{event.type}: {error}") from None
 
 
 def encode(type_: str, data: object = None) -> bytes:
@@ -128,11 +142,11 @@ def _header(line: bytes | bytearray) -> _Header:
     try:
         header = _decode_header(line)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise FramingError(f"a line is not the JSON of an event: {error}") from None
+        raise InvalidEvent(f"a line is not the JSON of an event: {error}") from None
     for length, limit, name in (
         (header.data_length, MAX_DATA_BYTES, "data_length"),
         (header.payload_length, MAX_PAYLOAD_BYTES, "payload_length"),
     ):
         if length is not None and not 0 <= length <= limit:
-            raise FramingError(f"{name} is {length}; allowed are 0 to {limit}")
+            raise InvalidEvent(f"{name} is {length}; allowed are 0 to {limit}")
     return header

@@ -38,6 +38,8 @@ class _AsrProgram(_Artifact, frozen=True, kw_only=True):
     models: Sequence[_AsrModel]
     supports_transcript_streaming: bool = True
     requires_external_vad: bool
+    prefers_auto_gain_enabled: bool = True
+    prefers_noise_reduction_enabled: bool = True
 
 
 class _WakeProgram(_Artifact, frozen=True, kw_only=True):

@@ -1,5 +1,7 @@
 """What Wyoming's servers send."""
 
+from typing import Any
+
 import msgspec
 
 from trio_stt.api.wyoming.framing import encode
@@ -16,14 +18,22 @@ class ErrorCode:
     NO_WAKE_WORDS = "no-wake-words"
 
 
-class _Text(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+Context = dict[str, Any]
+"""Of a client, returned to it as it was."""
+
+
+class _Start(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    language: str | None = None
+    context: Context | None = None
+
+
+class _Transcript(_Start, frozen=True, kw_only=True, omit_defaults=True):
     text: str
-    language: str | None = None
-    code: str | None = None
 
 
-class _Language(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    language: str | None = None
+class _Error(msgspec.Struct, frozen=True, kw_only=True):
+    text: str
+    code: str
 
 
 class _Detection(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,22 +49,22 @@ def pong(text: str | None) -> bytes:
 
 def error(text: str, code: str) -> bytes:
     """Why there is no answer."""
-    return encode("error", _Text(text=text, code=code))
+    return encode("error", _Error(text=text, code=code))
 
 
-def transcript_start(language: str | None) -> bytes:
+def transcript_start(language: str | None, context: Context | None) -> bytes:
     """The first of the events that stream a transcript."""
-    return encode("transcript-start", _Language(language=language))
+    return encode("transcript-start", _Start(language=language, context=context))
 
 
 def transcript_chunk(text: str) -> bytes:
     """The next piece of a transcript, with its spaces."""
-    return encode("transcript-chunk", _Text(text=text))
+    return encode("transcript-chunk", {"text": text})
 
 
-def transcript(text: str, language: str | None) -> bytes:
+def transcript(text: str, language: str | None, context: Context | None) -> bytes:
     """A transcript."""
-    return encode("transcript", _Text(text=text, language=language))
+    return encode("transcript", _Transcript(text=text, language=language, context=context))
 
 
 def transcript_stop() -> bytes:

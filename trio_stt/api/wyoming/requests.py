@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET
 
+from trio_stt.api.wyoming.messages import Context
 from trio_stt.errors import LanguageUnavailable
 from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.protocol.commands import Start
@@ -22,6 +23,7 @@ class Transcribe(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: Of a model; there is only one.
         language: Of the speech.
+        context: Of a conversation; the transcript returns it as it is.
         vad_sensitivity: How soon a silence ends a command, with `wyoming_endpointing`.
         transcript_names: Names that are likely to be said.
         transcript_terms: Other such words.
@@ -29,6 +31,7 @@ class Transcribe(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str | None = None
     language: str | None = None
+    context: Context | None = None
     vad_sensitivity: str | None = None
     transcript_names: Sequence[str] | None = None
     transcript_terms: Sequence[str] | None = None

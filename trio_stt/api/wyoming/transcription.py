@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from trio_stt.api.dialect import ClientAudio, Close, Frame, Step, session_settings
 from trio_stt.api.wyoming import messages
 from trio_stt.api.wyoming.audio import AudioFormat, MonoConverter
-from trio_stt.api.wyoming.framing import FramingError, WyomingEvent, decode
+from trio_stt.api.wyoming.framing import InvalidEvent, WyomingEvent, decode, fields_of
 from trio_stt.api.wyoming.messages import ErrorCode
 from trio_stt.api.wyoming.requests import Transcribe
 from trio_stt.lanes.engines.language_support import LanguageSupport
@@ -47,10 +45,9 @@ class Transcription:
         self.is_done = self.is_failed = self.is_stopped = False
         self._settings = session_settings(settings, **request.changes(settings))
         self._endpointing = settings.wyoming_endpointing
-        self._start: list[Start] = [request.start(languages)]
-        chosen = self._start[0].language
-        of_request = languages.of_request(chosen if isinstance(chosen, str) else None)
-        self._language = of_request or languages.in_force or settings.language_code
+        self._languages = languages
+        self._start, self._is_started = Start(), False
+        self._choose(request)
         self._general = general
         self._converter = MonoConverter()
         self._finals: list[str] = []
@@ -63,7 +60,7 @@ class Transcription:
 
     def begin(self) -> Sequence[Frame]:
         """Announce the transcript."""
-        return [messages.transcript_start(self._language)]
+        return [messages.transcript_start(self._language, self._context)]
 
     def receive(self, frame: Frame) -> Step:
         """Translate an event of the client."""
@@ -71,18 +68,21 @@ class Transcription:
             event = decode(frame if isinstance(frame, bytes) else frame.encode())
             match event.type:
                 case "audio-chunk" if not self.is_stopped:
-                    audio_format = msgspec.convert(event.data, AudioFormat)
+                    audio_format = fields_of(event, AudioFormat)
                     samples = self._converter.push(event.payload, audio_format)
                     audio = ClientAudio(samples.astype("<i2", copy=False).tobytes(), audio_format.rate)
                     return Step(to_session=[*self._take_start(), audio] if samples.size else (), is_audio=True)
                 case "audio-stop" if not self.is_stopped:
                     self.is_stopped = True
                     return Step(to_session=[*self._take_start(), Flush(id=_AT_STOP)])
+                case "transcribe" if not self.is_stopped:  # other servers take one until the end of the audio, too
+                    self._choose(fields_of(event, Transcribe))
+                    return Step(to_session=[self._start] if self._is_started else ())
                 case "audio-start":  # also in the middle: the audio goes on
-                    msgspec.convert(event.data, AudioFormat)
+                    fields_of(event, AudioFormat)
                     return Step()
             return Step(frames=self._general(event))
-        except (msgspec.ValidationError, FramingError) as fault:
+        except InvalidEvent as fault:
             return self._fail(str(fault))
 
     def publish(self, event: Event) -> Sequence[Frame]:
@@ -105,10 +105,20 @@ class Transcription:
         self._failure = self._failure or "the server ended the session"
         return self._transcript()
 
+    def _choose(self, request: Transcribe) -> None:
+        """Take what a request asks for; it replaces an earlier one."""
+        self._start = request.start(self._languages)
+        if self._is_started:
+            self._start = self._start.after(Start(language=None, prompt=None))
+        chosen = self._start.language
+        of_request = self._languages.of_request(chosen if isinstance(chosen, str) else None)
+        self._language = of_request or self._languages.in_force or self._settings.language_code
+        self._context = request.context
+
     def _take_start(self) -> Sequence[Start]:
         """The `start` of the session, once."""
-        start, self._start = self._start, []
-        return start
+        is_started, self._is_started = self._is_started, True
+        return () if is_started else [self._start]
 
     def _transcript(self) -> Sequence[Frame]:
         if self.is_done:
@@ -117,7 +127,7 @@ class Transcription:
         if self._failure and not self._finals:
             self.is_failed = True
             return [messages.error(self._failure, ErrorCode.ENGINE)]
-        return [messages.transcript(" ".join(self._finals), self._language), messages.transcript_stop()]
+        return [messages.transcript(" ".join(self._finals), self._language, self._context), messages.transcript_stop()]
 
     def _fail(self, reason: str) -> Step:
         self.is_done = self.is_failed = True

@@ -4,6 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NoReturn
 
 import trio
 
@@ -17,6 +18,8 @@ _FRAME_TIMEOUT_S = 30.0
 _SEND_TIMEOUT_S = 20.0
 """Seconds that one send may take."""
 _DRAIN_TIMEOUT_S = 2.0
+_MAX_PREFETCHED_BYTES = 1 << 20
+"""Most bytes that are prefetched, beyond which a client has to wait: 32 s of audio at 16 kHz."""
 
 
 class ClientSilent(ConnectionClosed):
@@ -36,10 +39,21 @@ class WyomingWire:
         self._abort = abort
         self._reader = FrameReader()
         self._frames: deque[bytes] = deque()
+        self._prefetched = bytearray()  # read, but not yet cut into frames
 
     def put_back(self, frame: bytes) -> None:
         """Make a received frame the next one again."""
         self._frames.appendleft(frame)
+
+    async def prefetch(self) -> NoReturn:
+        """Read what the next calls of `receive` return, until cancelled: only reading notices that a client has left.
+
+        Raises:
+            ConnectionClosed: The client is gone.
+        """
+        while len(self._prefetched) < _MAX_PREFETCHED_BYTES:
+            self._prefetched += await self._read()
+        await trio.sleep_forever()
 
     async def receive(self, within_s: float = math.inf) -> bytes:
         """The next frame. Always a checkpoint.
@@ -50,7 +64,7 @@ class WyomingWire:
         Raises:
             ConnectionClosed: The client is gone.
             ClientSilent: There was no frame in time.
-            FramingError: The client sent something else.
+            InvalidEvent: The client sent something else.
         """
         if self._frames:
             await trio.lowlevel.checkpoint()
@@ -59,15 +73,19 @@ class WyomingWire:
             while not self._frames:
                 if self._reader.is_inside:
                     scope.deadline = min(scope.deadline, trio.current_time() + _FRAME_TIMEOUT_S)
-                try:
-                    data = await self._stream.receive_some(_READ_BYTES)
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    raise ConnectionClosed("the client is gone") from None
-                if not data:
-                    raise ConnectionClosed("the client is gone")
+                data, self._prefetched = self._prefetched or await self._read(), bytearray()
                 self._frames.extend(self._reader.feed(data))
             return self._frames.popleft()
         raise ClientSilent(f"no event arrived within {within_s:g} s, or not all of one within {_FRAME_TIMEOUT_S:g} s")
+
+    async def _read(self) -> bytes | bytearray:
+        try:
+            data = await self._stream.receive_some(_READ_BYTES)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise ConnectionClosed("the client is gone") from None
+        if not data:
+            raise ConnectionClosed("the client is gone")
+        return data
 
     async def send(self, *frames: Frame) -> None:
         """Send frames.
