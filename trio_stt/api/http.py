@@ -7,11 +7,12 @@ from pathlib import Path
 
 import msgspec
 import trio
-from quart import Blueprint, Response, has_request_context, request, send_from_directory
+from quart import Blueprint, Response, current_app, has_request_context, request, send_from_directory
 from werkzeug.datastructures import ContentRange
 from werkzeug.exceptions import (
     Forbidden,
     HTTPException,
+    MethodNotAllowed,
     NotFound,
     RequestedRangeNotSatisfiable,
     RequestEntityTooLarge,
@@ -79,11 +80,24 @@ def http_routes(server_state: ServerState, processes: AllProcesses) -> Blueprint
         status = error.code or 500
         # Such as the methods that a 405 must name.
         headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
-        path = request.path if has_request_context() else ""  # a handshake has no request
-        body = error_json(path, status, error.description or error.name)
+        is_request = has_request_context()  # a handshake has none
+        detail = _detail(error) if is_request else error.description or error.name
+        body = error_json(request.path if is_request else "", status, detail)
         return Response(body, mimetype="application/json"), status, headers
 
     return routes
+
+
+def _detail(error: HTTPException) -> str:
+    """What is wrong with the current request, in one line."""
+    if isinstance(error, MethodNotAllowed):
+        return f"{request.method[:20]} is not allowed here; allowed: {', '.join(sorted(error.valid_methods or ()))}"
+    if not isinstance(error, NotFound):
+        return error.description or error.name
+    detail = f"there is nothing at {request.path[:200]}"
+    if any(rule.rule == f"/v1{request.path}" for rule in current_app.url_map.iter_rules()):
+        return f"{detail}; the base URL of OpenAI's clients ends with /v1"
+    return f"{detail}; /openapi.json lists the routes"
 
 
 def _add_page(routes: Blueprint, folder: Path) -> None:

@@ -1,9 +1,13 @@
 """The error of a request over HTTP, whatever form its clients read."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from trio_stt.errors import TrioSttError
 from trio_stt.protocol.openai_errors import ErrorBody, error_body
+
+NO_RETRY: Final = {"x-should-retry": "false"}
+"""Headers of a failure that will repeat: OpenAI's clients would send the whole file twice more."""
 
 
 class RequestError(TrioSttError):

@@ -20,7 +20,7 @@ from quart import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from trio_stt.access.client_identity import client_identity
-from trio_stt.api.request_error import RequestError
+from trio_stt.api.request_error import NO_RETRY, RequestError
 from trio_stt.api.request_language import choose_language
 from trio_stt.api.upload_body import store_body
 from trio_stt.errors import AudioFileError, ServerClosing, ServerFull
@@ -45,8 +45,6 @@ _T = TypeVar("_T")
 _MAX_DISCARD_S = 5.0
 """Seconds for which the rest of the body of a refused request is read."""
 _RETRY = {"retry-after": "1"}
-_NAME = "file"
-"""The name of the sound in messages. The client's file name is not used for anything."""
 
 
 class SoundReader(Protocol):
@@ -84,6 +82,8 @@ async def receive_sound(
     server_state: ServerState,
     feed: Callable[[bytes], bytes],
     finish: Callable[[], _T],
+    *,
+    name: str = "file",
     read: SoundReader = read_sound,
 ) -> tuple[_T, Sound]:
     """Receive the body of the current request, and open the sound in it.
@@ -92,6 +92,7 @@ async def receive_sound(
         server_state: The server.
         feed: Takes the next bytes of the body; returns those of the sound in them.
         finish: Called after the whole body and before the sound is opened, to check the rest of the request.
+        name: Of the sound in messages, its field. The client's file name is not used for anything.
         read: Opens the sound.
 
     Returns:
@@ -101,12 +102,15 @@ async def receive_sound(
         RequestError: The request is invalid, or the file is not a sound that can be read.
     """
     settings = server_state.settings
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise RequestError(415, f"the body has the content encoding {encoding[:100]!r}; send it without one")
     source = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 - closed with the sound
     try:
         await store_body(source, feed, settings.max_upload_bytes)
         finished = finish()
-        opening = partial(read, source, name=_NAME, max_length_s=settings.max_upload_seconds, is_copy=True)
-        return finished, await decode_in_thread(_NAME, opening)
+        opening = partial(read, source, name=name, max_length_s=settings.max_upload_seconds, is_copy=True)
+        return finished, await decode_in_thread(name, opening)
     except AudioFileError as error:
         raise _unreadable(error) from None
     except BaseException:
@@ -240,7 +244,7 @@ class Upload:
         self.length_s = transcription.length_s
         if self.warnings and not words:
             if transcription.complete:
-                raise RequestError(500, self.warnings[0])
+                raise RequestError(500, self.warnings[0], headers=NO_RETRY)
             raise _unreadable(AudioFileError(self.warnings[0]))
         for message in self.warnings:
             logger.warning("an upload is transcribed in part: %s", message)

@@ -10,7 +10,7 @@ import trio
 from quart import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from trio_stt.api.request_error import RequestError
+from trio_stt.api.request_error import NO_RETRY, RequestError
 
 _MAX_BODY_S = 600.0
 """Seconds in which the whole body must arrive: the largest one at 350 kbit/s."""
@@ -51,9 +51,11 @@ class TimedBody:
                 self._begin_stretch()
             return part
         if self._end_s <= self._stretch_end_s:
-            raise RequestError(408, f"the body took more than {_MAX_BODY_S:g} s")
+            raise RequestError(408, f"the body took more than {_MAX_BODY_S:g} s", headers=NO_RETRY)
         rate = _STRETCH_BYTES / _STRETCH_S
-        raise RequestError(408, f"the body arrived with less than {rate:g} bytes per second for {_STRETCH_S:g} s")
+        raise RequestError(
+            408, f"the body arrived with less than {rate:g} bytes per second for {_STRETCH_S:g} s", headers=NO_RETRY
+        )
 
     def _begin_stretch(self) -> None:
         self._missing_bytes = _STRETCH_BYTES
@@ -99,4 +101,4 @@ def _write(source: BinaryIO, data: bytes) -> None:
         while left:
             left = left[source.write(left) :]
     except OSError as error:
-        raise RequestError(507, f"the sound cannot be stored: {error.strerror or error}") from None
+        raise RequestError(507, f"the sound cannot be stored: {error.strerror or error}", headers=NO_RETRY) from None

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import openai
 import pytest
@@ -24,7 +25,7 @@ from tests.support.keyed_server import rig
 from tests.support.real import moonshine_asset
 from tests.support.sound_files import encode, sweep
 from tests.support.wer import word_error_rate
-from trio_stt.api import upload_body
+from trio_stt.api import upload, upload_body
 
 
 @pytest.fixture
@@ -99,6 +100,7 @@ class TestRealWords:
         first, *others = [model.id for model in client.models.list()]
         assert others == ["whisper-1"]
         assert client.models.retrieve(first).id == first
+        assert client.models.retrieve("gpt-4o-transcribe").id == "gpt-4o-transcribe"
         with pytest.raises(openai.NotFoundError, match="is not loaded"):
             client.models.retrieve("a/b")
 
@@ -176,6 +178,7 @@ async def test_body_that_stops_is_refused_and_gives_its_place_back(
     monkeypatch: pytest.MonkeyPatch, *, chunked: bool
 ) -> None:
     monkeypatch.setattr(upload_body, "_STRETCH_S", 0.1)
+    monkeypatch.setattr(upload, "_MAX_DISCARD_S", 0.1)
     server_state = composed(monkeypatch, FakeEngine(), max_sessions=1)
     length = "Transfer-Encoding: chunked" if chunked else "Content-Length: 1000"
     request = (
@@ -186,7 +189,9 @@ async def test_body_that_stops_is_refused_and_gives_its_place_back(
         await server_state.lanes.wait_loaded()
         await stream.send_all(request.encode())
         with trio.fail_after(10):
-            assert b" 408 " in await stream.receive_some()
+            answer = await stream.receive_some()
+        assert b" 408 " in answer
+        assert b"x-should-retry: false" in answer
         assert server_state.registry.reserved == 0
 
 
@@ -205,6 +210,7 @@ async def test_full_disk_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(openai.InternalServerError, match="No space left on device") as caught:
             await client.audio.transcriptions.create(file=("a.wav", noise(0.5)), model="whisper-1")
     assert caught.value.status_code == 507
+    assert caught.value.response.headers["x-should-retry"] == "false"
 
 
 async def test_text_is_not_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -235,6 +241,36 @@ async def test_keys_and_unknown_routes_have_errors_of_the_same_form(
             with pytest.raises(openai.NotFoundError) as missing:
                 await client.files.list()
         assert missing.value.type == "invalid_request_error"
+
+
+UNUSUAL_REQUESTS: list[tuple[str, dict[str, Any], int, str]] = [
+    (
+        "/v1/audio/transcriptions",
+        {"headers": {"content-encoding": "gzip"}, "files": {"file": b"a"}},
+        415,
+        "the content encoding 'gzip'",
+    ),
+    ("/v1/audio/transcriptions", {"json": {"model": "whisper-1"}}, 400, "multipart/form-data with a field `file`"),
+    ("/v1/audio/transcriptions", {"files": [("file", b"a"), ("file", b"b")]}, 400, "file: sent more than once"),
+    ("/v1/models", {}, 405, "POST is not allowed here; allowed: GET, HEAD, OPTIONS"),
+    ("/v1/audio/transcriptions/", {}, 404, "there is nothing at /v1/audio/transcriptions/; /openapi.json lists"),
+]
+
+
+async def test_unusual_requests_have_clear_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    server_state = composed(monkeypatch, FakeEngine())
+    async with (
+        serving(monkeypatch, server_state) as port,
+        httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        await server_state.lanes.wait_loaded()
+        for path, sent, status, message in UNUSUAL_REQUESTS:
+            answer = await client.post(path, **sent)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["type"]) == (status, "invalid_request_error"), path
+            assert message in error["message"]
+        answer = await client.post("/audio/transcriptions")
+        assert "the base URL of OpenAI's clients ends with /v1" in answer.json()["detail"]
 
 
 async def test_dialect_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:

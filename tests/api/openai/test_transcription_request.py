@@ -23,6 +23,10 @@ SERVER_VAD = '{"type": "server_vad", "threshold": 0.3, "silence_duration_ms": 40
         ({"stream": ["True"], "user": ["x"], "vad_filter": ["1"]}, TranscriptionRequest(stream=True)),
         ({"timestamp_granularities[]": ["word"]}, TranscriptionRequest(with_words=True, with_segments=False)),
         ({"timestamp_granularities": ["word", "segment"]}, TranscriptionRequest(with_words=True)),
+        (
+            {"timestamp_granularities[0]": ["word"], "timestamp_granularities[1]": ["segment"]},
+            TranscriptionRequest(with_words=True),
+        ),
         ({"include[]": ["logprobs"]}, TranscriptionRequest(with_logprobs=True)),
         ({"language": ["en"], "languages[]": ["de", "fr"]}, TranscriptionRequest(languages=("en", "de", "fr"))),
         (
@@ -47,9 +51,12 @@ def test_fields(fields: dict[str, list[str]], request_: TranscriptionRequest) ->
         ("response_format", "diarized_json", "response_format"),
         ("temperature", "2", "temperature"),
         ("temperature", "nan", "temperature"),
+        ("temperature", "0_1", "temperature"),
         ("timestamp_granularities[]", "line", "timestamp_granularities"),
+        ("include[]", "logprob", "include"),
         ("stream", "maybe", "stream"),
         ("known_speaker_names[]", "Ada", "known_speaker_names"),
+        ("known_speaker_references[0]", "data:,", "known_speaker_references"),
         ("chunking_strategy", "{", "chunking_strategy"),
         ("chunking_strategy", '{"type": "other"}', "chunking_strategy"),
         ("chunking_strategy", '{"threshold": 3}', "chunking_strategy[threshold]"),
@@ -63,7 +70,7 @@ def test_invalid_value_names_its_field(field: str, value: str, param: str) -> No
     assert (caught.value.status, caught.value.param) == (400, param)
 
 
-NAMES = st.sampled_from(["stream", "temperature", "chunking_strategy", "include[]"])
+NAMES = st.sampled_from(["stream", "temperature", "chunking_strategy", "include[]", "include[0]"])
 
 
 @given(st.dictionaries(NAMES, st.lists(st.text())))

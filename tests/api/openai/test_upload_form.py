@@ -62,8 +62,11 @@ def test_file_without_a_file_name_is_the_file() -> None:
         (body([('"file"', b"x")])[:-6], 400, None),
         (b"", 400, None),
         (b"no form at all", 400, None),
+        (b"no form at all" * 10_000, 400, None),
+        (body([('"file"', b"x"), ('"file"; filename="a"', b"y")]), 400, "file"),
         (b"--b\r\nX: y\r\n\r\ndata\r\n--b--\r\n", 400, None),
         (body([('"prompt"', b"a" * (MAX_FIELD_BYTES + 1)), ('"file"', b"x")]), 400, "prompt"),
+        (body([('"known_speaker_references[]"', b"a" * 2_000_000)]), 400, "known_speaker_references"),
         (body([('"prompt"', b"\xff"), ('"file"', b"x")]), 400, None),
         (b"--b\r\nX: " + b"y" * 200_000, 413, None),
         (body([('"a"', b"")] * 300), 413, None),
@@ -73,6 +76,24 @@ def test_malformed_body_is_refused(data: bytes, status: int, param: str | None) 
     with pytest.raises(RequestError) as caught:
         decode(data, 1000)
     assert (caught.value.status, caught.value.param) == (status, param)
+
+
+def test_content_type_may_have_capitals() -> None:
+    form = UploadForm('Multipart/Form-Data; Boundary="b"')
+    assert form.feed(b"preamble\r\n" + body([('"file"', b"RIFF")]) + b"epilogue") == b"RIFF"
+    assert form.finish() == {}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (body([('"file"', b"x" * 500)])[:200], "is cut off"),
+        (body([('"file"', b"x")], boundary=b"c"), "boundary that the header Content-Type names"),
+    ],
+)
+def test_message_says_what_is_wrong(data: bytes, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        decode(data, 1000)
 
 
 @pytest.mark.parametrize("content_type", ["", "application/json", "multipart/form-data"])

@@ -164,6 +164,12 @@ async def test_all_routes_give_the_same_words(monkeypatch: pytest.MonkeyPatch) -
         (
             "/inference",
             "file",
+            {"temperature": "x", "language": "de"},
+            {"error": "language: the model transcribes en (setting language); 'de' cannot be chosen"},
+        ),
+        (
+            "/inference",
+            "file",
             {"response_format": "x"},
             {"error": "response_format: 'x' is not supported; choose of: json, text, srt, vtt, verbose_json"},
         ),

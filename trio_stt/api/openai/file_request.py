@@ -38,7 +38,9 @@ async def receive_upload(
 
     # A client takes a place while it sends its sound, and its session takes one while it is transcribed.
     with place(server_state):
-        wanted, sound = await receive_sound(server_state, form.feed, lambda: parse(form.finish()), read)
+        wanted, sound = await receive_sound(
+            server_state, form.feed, lambda: parse(form.finish()), name=file_field, read=read
+        )
         settings = _session_settings(server_state.settings, wanted)
         return wanted, await prepare_upload(
             server_state,

@@ -1,5 +1,6 @@
 """The list of models: what runs here, and the name that most clients ask for. Any name means the loaded model."""
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -7,6 +8,8 @@ import msgspec
 from trio_stt.server.public_reports import shown_model
 
 _USUAL_NAME = "whisper-1"
+_ALIAS = re.compile(r"whisper[\w.-]*|gpt-[\w.-]*(transcribe|whisper)[\w.-]*")
+"""The names of OpenAI's models for transcription, which clients have built in."""
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,3 +33,10 @@ def model_entries(loaded: Sequence[str], created: int) -> list[ModelEntry]:
     # A dict keeps the order and drops what is listed twice.
     names = dict.fromkeys([*map(shown_model, loaded), _USUAL_NAME])
     return [ModelEntry(id=name, created=created) for name in names]
+
+
+def model_entry(model_id: str, listed: Sequence[ModelEntry], created: int) -> ModelEntry | None:
+    """The entry of a model that is listed, or has one of OpenAI's names; None for others."""
+    if _ALIAS.fullmatch(model_id):
+        return ModelEntry(id=model_id, created=created)
+    return next((entry for entry in listed if entry.id == model_id), None)

@@ -18,7 +18,7 @@ from quart.wrappers.response import ResponseBody
 
 from trio_stt.api.openai.answers import TextDelta, TextDone, body, joined_text, logprobs, sse
 from trio_stt.api.openai.file_request import receive_upload
-from trio_stt.api.openai.models import ModelEntry, ModelList, model_entries
+from trio_stt.api.openai.models import ModelEntry, ModelList, model_entries, model_entry
 from trio_stt.api.openai.transcription_request import (
     ResponseFormat,
     TranscriptionRequest,
@@ -52,9 +52,8 @@ def openai_routes(server_state: ServerState) -> Blueprint:
     @routes.get("/models/<path:model_id>")
     @with_request_errors
     async def model(model_id: str) -> Response:
-        for entry in entries():
-            if entry.id == model_id:
-                return _json(entry)
+        if entry := model_entry(model_id, entries(), created_at):
+            return _json(entry)
         raise RequestError(404, f"the model {model_id[:200]!r} is not loaded", param="model", code="model_not_found")
 
     @routes.post("/audio/transcriptions")

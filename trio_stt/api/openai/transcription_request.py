@@ -1,7 +1,8 @@
 """The fields of a transcription request, validated. Pure: text fields in, one frozen object out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import chain, count, takewhile
 
 import msgspec
 
@@ -73,15 +74,12 @@ def parse_request(fields: Mapping[str, Sequence[str]]) -> TranscriptionRequest:
     Raises:
         RequestError: A value is invalid or not supported; `param` names its field.
     """
-    _reject_speakers(fields)
+    reject_speakers(name for name, values in fields.items() if any(value.strip() for value in values))
     temperature = last(fields, "temperature")
     if temperature:
         # Validated only: the engines here decode deterministically.
         _number(temperature, "temperature", 1.0)
-    granularities = _all(fields, "timestamp_granularities")
-    for granularity in granularities:
-        if granularity not in {"word", "segment"}:
-            raise unsupported("timestamp_granularities", granularity, "word, segment")
+    granularities = _choices(fields, "timestamp_granularities", ("word", "segment"))
     prompt = " ".join(part for part in (last(fields, "prompt"), ", ".join(_all(fields, "keywords"))) if part)
     return TranscriptionRequest(
         model=last(fields, "model"),
@@ -90,7 +88,7 @@ def parse_request(fields: Mapping[str, Sequence[str]]) -> TranscriptionRequest:
         prompt=prompt or None,
         with_words="word" in granularities,
         with_segments=not granularities or "segment" in granularities,
-        with_logprobs="logprobs" in _all(fields, "include"),
+        with_logprobs="logprobs" in _choices(fields, "include", ("logprobs",)),
         stream=boolean(last(fields, "stream"), "stream"),
         chunking=_chunking(fields),
         channels=_channels(last(fields, "channels")),
@@ -108,8 +106,19 @@ def parse_translation_request(fields: Mapping[str, Sequence[str]]) -> Transcript
 
 
 def _all(fields: Mapping[str, Sequence[str]], name: str) -> list[str]:
-    """The values of a field that may be repeated, with or without brackets."""
-    return [value.strip() for key in (name, f"{name}[]") for value in fields.get(key, ()) if value.strip()]
+    """The values of a field that may be repeated: as `name`, as `name[]`, or, as PHP writes it, as `name[0]`."""
+    numbered = takewhile(bool, (fields.get(f"{name}[{number}]", ()) for number in count()))
+    found = chain(fields.get(name, ()), fields.get(f"{name}[]", ()), *numbered)
+    return [value.strip() for value in found if value.strip()]
+
+
+def _choices(fields: Mapping[str, Sequence[str]], name: str, supported: Sequence[str]) -> list[str]:
+    """The values of a field that may be repeated, each one of the supported ones."""
+    values = _all(fields, name)
+    for value in values:
+        if value not in supported:
+            raise unsupported(name, value, ", ".join(supported))
+    return values
 
 
 def last(fields: Mapping[str, Sequence[str]], name: str) -> str:
@@ -125,9 +134,11 @@ def unsupported(param: str, value: str, supported: str) -> RequestError:
     )
 
 
-def _reject_speakers(fields: Mapping[str, Sequence[str]]) -> None:
-    for name in _SPEAKER_FIELDS:
-        if _all(fields, name):
+def reject_speakers(names: Iterable[str]) -> None:
+    """Reject a request that has one of the fields about speakers, whose names may end with brackets."""
+    for each in names:
+        name = each.partition("[")[0]
+        if name in _SPEAKER_FIELDS:
             raise RequestError(
                 400, f"{name}: speakers are not told apart by this server", param=name, code="unsupported_value"
             )
@@ -163,7 +174,7 @@ def _channels(value: str) -> ChannelChoice:
 
 def _number(value: str | float, param: str, greatest: float) -> float:
     try:
-        number = float(value)
+        number = float(str(value).replace("_", "?"))  # Python takes 1_0 for 10
     except ValueError:
         number = -1.0
     if not 0.0 <= number <= greatest:

@@ -4,8 +4,9 @@ from typing import cast
 
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
-from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+from werkzeug.sansio.multipart import Data, Field, File, MultipartDecoder, NeedData, State
 
+from trio_stt.api.openai.transcription_request import reject_speakers
 from trio_stt.api.request_error import RequestError
 
 MAX_FIELD_BYTES = 65_536
@@ -30,7 +31,7 @@ class UploadForm:
     def __init__(self, content_type: str, file_field: str = "file") -> None:
         kind, options = parse_options_header(content_type)
         boundary = options.get("boundary", "")
-        if kind != "multipart/form-data" or not boundary:
+        if kind.lower() != "multipart/form-data" or not boundary:
             raise RequestError(
                 400, f"the body must be multipart/form-data with a field `{file_field}`", param=file_field
             )
@@ -43,13 +44,12 @@ class UploadForm:
         self._is_text = False
         self._value = bytearray()
         self._has_file = False
-        self._complete = False
 
     def feed(self, data: bytes) -> bytes:
         """Decode the next bytes of the body; returns what they hold of the sound file.
 
         Raises:
-            RequestError: The body is malformed, or a field is too long.
+            RequestError: The body is malformed, a field is too long, or there is a second sound.
         """
         return b"".join(self._decode(data[start : start + _CHUNK_BYTES]) for start in range(0, len(data), _CHUNK_BYTES))
 
@@ -59,14 +59,15 @@ class UploadForm:
         Raises:
             RequestError: The body is cut off, or has no sound.
         """
-        self._decode(None)
-        if not self._complete:
+        if self._decoder.state is State.PREAMBLE:
+            raise _no_boundary()
+        if self._decoder.state is not State.EPILOGUE:
             raise RequestError(400, "the multipart body is cut off")
         if not self._has_file:
             raise RequestError(400, f"the field `{self._file_field}` is missing", param=self._file_field)
         return self._fields
 
-    def _decode(self, data: bytes | None) -> bytes:
+    def _decode(self, data: bytes) -> bytes:
         sound = bytearray()
         try:
             self._decoder.receive_data(data)
@@ -76,28 +77,34 @@ class UploadForm:
                         # werkzeug returns None for a part without a name.
                         self._name = cast("str | None", name) or ""
                         self._is_text = isinstance(event, Field)
-                        self._has_file |= self._name == self._file_field
+                        self._note_file()
                     case Data(data=part, more_data=more):
                         if self._name == self._file_field:
                             sound += part
                         elif self._is_text:  # other files are ignored
                             self._add(part, more=more)
-                    case Epilogue():
-                        self._complete = True
-                        break
         except RequestEntityTooLarge:
+            if self._decoder.state is State.PREAMBLE:
+                raise _no_boundary() from None
             raise RequestError(
                 413,
                 f"the multipart body has more than {_MAX_PARTS} parts, or a part with more than {_MAX_HEADERS_BYTES}"
-                " bytes of headers, or its boundary is not that of the header Content-Type",
+                " bytes of headers",
             ) from None
         except ValueError as error:  # also UnicodeDecodeError
             raise RequestError(400, f"the multipart body is malformed: {error}") from None
         return bytes(sound)
 
+    def _note_file(self) -> None:
+        if self._name == self._file_field:
+            if self._has_file:
+                raise RequestError(400, f"{self._name}: sent more than once; a request has one sound", param=self._name)
+            self._has_file = True
+
     def _add(self, part: bytes, *, more: bool) -> None:
         self._value += part
         if len(self._value) > MAX_FIELD_BYTES:
+            reject_speakers([self._name])  # their samples may have megabytes, and would be refused anyway
             raise RequestError(
                 400, f"the field `{self._name}` is longer than {MAX_FIELD_BYTES} bytes", param=self._name
             )
@@ -105,3 +112,7 @@ class UploadForm:
             # Stripped, because werkzeug leaves a carriage return where a body is split inside its last boundary.
             self._fields.setdefault(self._name, []).append(self._value.decode().strip())
             self._value.clear()
+
+
+def _no_boundary() -> RequestError:
+    return RequestError(400, "the body does not have the boundary that the header Content-Type names")
