@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_stt.api.deepgram.messages import Configure, Control, binary_message, parse_message
+from trio_stt.api.deepgram.messages import Configure, Control, KeytermsError, binary_text, parse_message
 from trio_stt.errors import CommandError
 
 
@@ -26,7 +26,7 @@ from trio_stt.errors import CommandError
 def test_text_messages(fields: dict[str, object], message: object) -> None:
     text = json.dumps(fields)
     assert parse_message(text) == message
-    assert binary_message(text.encode()) == message
+    assert binary_text(text.encode()) == text
 
 
 @pytest.mark.parametrize(
@@ -42,20 +42,28 @@ def test_invalid_messages(text: str) -> None:
         parse_message(text)
 
 
+@pytest.mark.parametrize("terms", [["x"] * 501, ["x" * 201]])
+def test_limit_of_keyterms_is_named(terms: list[str]) -> None:
+    with pytest.raises(KeytermsError, match="keyterms may be at most 500 texts of at most 200 characters"):
+        parse_message(json.dumps({"type": "Configure", "keyterms": terms}))
+
+
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("data", "text"),
     [
-        (b"", Control.CLOSE_STREAM),
-        (b'{"type": "CloseStream"}', Control.CLOSE_STREAM),
-        (b'{"type": "KeepAlive"}', Control.KEEP_ALIVE),
+        (b"", '{"type":"CloseStream"}'),
+        (b'{"type": "CloseStream"}', '{"type": "CloseStream"}'),
+        (b'{"type": "KeepAlive"}', '{"type": "KeepAlive"}'),
         (b'{"type": "KeepAlive"}' + b" " * 200, None),
-        (b'{"type": "Unknown"}', None),
+        (b'{"type": "Unknown"}', '{"type": "Unknown"}'),
+        (b'{"type": ["x"], "y": "\xff"}', None),
+        (b'{"kind": "KeepAlive"}', None),
         (b"{\0\0\0", None),
         (b"\0\0", None),
     ],
 )
-def test_binary_frames(data: bytes, message: object) -> None:
-    assert binary_message(data) is message
+def test_binary_frames(data: bytes, text: str | None) -> None:
+    assert binary_text(data) == text
 
 
 @given(st.text() | st.dictionaries(st.sampled_from(["type", "keyterms"]), st.none() | st.text()).map(json.dumps))
@@ -71,4 +79,4 @@ def test_any_text_is_a_message_or_a_short_error(text: str) -> None:
 
 @given(st.binary() | st.binary().map(lambda data: b"{" + data))
 def test_any_bytes_but_none_are_audio(data: bytes) -> None:
-    assert (binary_message(data) is None) == (data != b"")
+    assert (binary_text(data) is None) == (data != b"")

@@ -29,6 +29,9 @@ NAMES = [
         ({"encoding": ["ogg-opus"], "sample_rate": ["48000"]}, {}),
         ({"encoding": ["flac"]}, {}),
         ({"sample_rate": ["16000"]}, {}),
+        ({"encoding": ["flac"], "sample_rate": ["96000"]}, {}),  # the file says its own
+        ({"encoding": ["opus"], "sample_rate": ["any"]}, {"encoding": Encoding.OPUS}),
+        ({"channels": ["2", "1"], "encoding": ["mulaw", "alaw"]}, {"encoding": Encoding.ALAW, "sample_rate_hz": 8_000}),
         ({"channels": ["2"]}, {"channels": 2}),
         ({"channels": ["1"], "multichannel": ["true"]}, {"multichannel": True}),
         ({"interim_results": ["true"], "vad_events": ["True"]}, {"interim_results": True, "vad_events": True}),

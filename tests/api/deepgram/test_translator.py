@@ -336,6 +336,11 @@ class TestEvents:
             "message": "engine exploded",
         }
 
+    def test_language_that_an_engine_loaded_later_lacks_is_an_error(self) -> None:
+        text = "start language: the model does not have 'fr'; it has en; finals stay as configured"
+        (message,) = sent(translator(language="fr"), Error(where=Where.COMMAND, message=text))
+        assert (message["type"], message["description"]) == ("Error", text)
+
     def test_other_events_are_none_of_the_client(self) -> None:
         assert sent(translator(), Pong(session_id="s", server_time=1.0), Error(where=Where.COMMAND, message="x")) == []
 
@@ -386,13 +391,23 @@ class TestClient:
             {"type": "ConfigureSuccess", "request_id": "r-1", "keyterms": []},
         ]
 
+    def test_configure_with_too_many_terms_fails_as_a_whole(self) -> None:
+        step = translator().receive(json.dumps({"type": "Configure", "keyterms": ["x"] * 501}))
+        assert not step.to_session
+        (failure,) = map(json.loads, step.frames)
+        assert (failure["type"], failure["request_id"]) == ("ConfigureFailure", "r-1")
+        assert failure["code"] == "CONFIGURE_KEYTERM_LIMIT_EXCEEDED"
+        assert "500 texts" in failure["description"]
+
     def test_message_that_is_not_understood_is_an_error_and_no_more(self) -> None:
         dialect = translator()
-        for text in ("{", '{"type":"Close"}'):
+        for text in ("{", '{"type":"Close"}', b'{"type":"Close"}'):
             step = dialect.receive(text)
             assert step.close is None
+            assert not step.to_session
             (error,) = map(json.loads, step.frames)
-            assert (error["type"], error["variant"], error["message"]) == ("Error", "SchemaError", text)
+            shown = text if isinstance(text, str) else text.decode()
+            assert (error["type"], error["variant"], error["message"]) == ("Error", "SchemaError", shown)
 
     def test_audio_that_cannot_be_decoded_closes_with_a_reason(self) -> None:
         dialect = translator()

@@ -12,7 +12,7 @@ import numpy as np
 import trio
 
 from trio_stt.api.deepgram.audio import RawDecoder, WavSniffer
-from trio_stt.api.deepgram.messages import Control, binary_message, parse_message
+from trio_stt.api.deepgram.messages import Control, binary_text, parse_message
 from trio_stt.api.deepgram.options import Encoding
 from trio_stt.api.deepgram.translator import NO_SAMPLES, ListenTranslator
 from trio_stt.api.dialect import Frame, Wire
@@ -62,15 +62,17 @@ class _ContainerWire:
                 closing, self._closing = self._closing, None
                 return closing
             frame = await self._wire.receive()
-            if isinstance(frame, str) or binary_message(frame) is not None:
-                if self._decoder is None or not _closes(frame):
-                    return frame
-                self._closing = frame
-                self._decoder.end()
-                continue
-            self._dialect.note_encoded(frame)
-            # A frame without samples counts for the rate limits, too: each costs a switch to the thread.
-            return await self._take(frame) or NO_SAMPLES
+            if isinstance(frame, bytes):
+                text = binary_text(frame)
+                if text is None:
+                    self._dialect.note_encoded(frame)
+                    # A frame without samples counts for the rate limits, too: each costs a switch to the thread.
+                    return await self._take(frame) or NO_SAMPLES
+                frame = text
+            if self._decoder is None or not _closes(frame):
+                return frame
+            self._closing = frame
+            self._decoder.end()
 
     async def send(self, *frames: Frame) -> None:
         """Send frames."""
@@ -118,12 +120,11 @@ class _ContainerWire:
         return block.samples.astype("<i2").tobytes()
 
 
-def _closes(frame: Frame) -> bool:
+def _closes(text: str) -> bool:
     try:
-        message = parse_message(frame) if isinstance(frame, str) else binary_message(frame)
+        return parse_message(text) is Control.CLOSE_STREAM
     except CommandError:
         return False
-    return message is Control.CLOSE_STREAM
 
 
 class _ThreadedDecoder:

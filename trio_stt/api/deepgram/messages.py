@@ -12,7 +12,8 @@ MAX_MESSAGE_CHARACTERS = 65_536
 """Longest text frame that is parsed; a `Configure` with all its terms is far shorter."""
 _MAX_BINARY_COMMAND_BYTES = 200
 """Old clients send commands as binary frames. Audio hardly ever begins like JSON, and never is JSON."""
-_MAX_KEYTERMS = 500
+MAX_KEYTERMS = 500
+"""Terms of a client."""
 _MAX_KEYTERM_CHARACTERS = 200
 _SHOWN_CHARACTERS = 200
 
@@ -34,14 +35,25 @@ class Configure:
 
 ClientMessage = Control | Configure
 
+
+class KeytermsError(CommandError):
+    """A `Configure` has more terms than it may have, or longer ones."""
+
+
 _CONFIGURE = "Configure"
+_CLOSE_STREAM = '{"type":"CloseStream"}'
 _KNOWN = ", ".join([*Control, _CONFIGURE])
 
 
-def parse_message(text: str | bytes) -> ClientMessage:
+class _Typed(msgspec.Struct):
+    type: object
+
+
+def parse_message(text: str) -> ClientMessage:
     """Parse a message of a client.
 
     Raises:
+        KeytermsError: It is a `Configure` whose terms are too many or too long.
         CommandError: It is not JSON, not an object, of an unknown type, or with an invalid field.
     """
     if len(text) > MAX_MESSAGE_CHARACTERS:
@@ -56,29 +68,33 @@ def parse_message(text: str | bytes) -> ClientMessage:
         raise CommandError(f"unknown type {repr(kind)[:60]}; known are {_KNOWN}") from None
 
 
-def binary_message(data: bytes) -> ClientMessage | None:
-    """The message in a binary frame; None for audio. An empty frame is `CloseStream`, as in Deepgram's first API."""
+def binary_text(data: bytes) -> str | None:
+    """The text of a message in a binary frame; None for audio.
+
+    An empty frame is `CloseStream`, as in Deepgram's first API. An unknown message is none of the audio either: its
+    bytes would shift the samples behind it.
+    """
     if not data:
-        return Control.CLOSE_STREAM
+        return _CLOSE_STREAM
     if len(data) >= _MAX_BINARY_COMMAND_BYTES or not data.startswith(b"{"):
         return None
     try:
-        return parse_message(data)
-    except CommandError:
+        msgspec.json.decode(data, type=_Typed)
+        return data.decode()
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
 
 def _keyterms(value: object) -> tuple[str, ...] | None:
     if value is None:
         return None
-    terms = value if isinstance(value, list) else [None]
-    if len(terms) > _MAX_KEYTERMS or not all(
-        isinstance(term, str) and len(term) <= _MAX_KEYTERM_CHARACTERS for term in terms
-    ):
-        raise CommandError(
-            f"keyterms must be a list of at most {_MAX_KEYTERMS} texts of at most {_MAX_KEYTERM_CHARACTERS} characters"
+    if not isinstance(value, list) or not all(isinstance(term, str) for term in value):
+        raise CommandError("keyterms must be a list of texts")
+    if len(value) > MAX_KEYTERMS or any(len(term) > _MAX_KEYTERM_CHARACTERS for term in value):
+        raise KeytermsError(
+            f"keyterms may be at most {MAX_KEYTERMS} texts of at most {_MAX_KEYTERM_CHARACTERS} characters"
         )
-    return tuple(terms)
+    return tuple(value)
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -168,6 +184,14 @@ class ConfigureSuccess(Message, frozen=True, kw_only=True, omit_defaults=True, t
 
     request_id: str
     keyterms: tuple[str, ...] | None = None
+
+
+class ConfigureFailure(Message, frozen=True, kw_only=True, tag="ConfigureFailure"):
+    """Answer to a `Configure` that is understood and not possible; nothing of it has an effect."""
+
+    request_id: str
+    code: str = "CONFIGURE_KEYTERM_LIMIT_EXCEEDED"
+    description: str
 
 
 class ErrorMessage(Message, frozen=True, kw_only=True, tag="Error"):

@@ -11,7 +11,7 @@ import numpy as np
 import trio
 
 from trio_stt.api.deepgram.audio import RawDecoder
-from trio_stt.api.deepgram.messages import binary_message, encode
+from trio_stt.api.deepgram.messages import binary_text, encode
 from trio_stt.api.deepgram.options import Encoding, ListenOptions
 from trio_stt.api.deepgram.translator import ListenTranslator
 from trio_stt.api.dialect import Close, Frame, Wire
@@ -82,7 +82,7 @@ class _Splitter:
         try:
             while True:
                 frame = await self._wire.receive()
-                if isinstance(frame, str) or binary_message(frame) is not None:
+                if isinstance(frame, str) or binary_text(frame) is not None:
                     parts: Sequence[Frame] = [frame] * len(self.wires)
                 else:
                     parts = self._split(frame)

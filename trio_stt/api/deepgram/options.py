@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from trio_stt.api.deepgram.messages import MAX_KEYTERMS
 from trio_stt.api.request_error import RequestError
 from trio_stt.dsp.kernels import MAX_CHANNELS
 
@@ -15,7 +16,6 @@ _RATES_HZ = (8_000, 48_000)
 _TELEPHONE_RATE_HZ = 8_000
 _MAX_MS = 60_000
 _MIN_UTTERANCE_END_MS = 100
-_MAX_KEYTERMS = 500
 _SHOWN_CHARACTERS = 100
 _TRUE = frozenset({"true", "1", "yes"})
 _FALSE = frozenset({"false", "0", "no", ""})
@@ -141,9 +141,8 @@ def parse_options(query: Mapping[str, Sequence[str]], *, live: bool = True) -> L
 
 
 def _encoding(last: Callable[[str], str], *, live: bool) -> tuple[Encoding, int]:
-    """The encoding, and the sample rate of raw audio."""
+    """The encoding, and the sample rate of raw audio; what has a header says its own."""
     name, rate = last("encoding").lower(), last("sample_rate")
-    rate_hz = _integer("sample_rate", rate, *_RATES_HZ) if rate else 0
     if name in _CONTAINERS:
         return Encoding.CONTAINER, 0
     try:
@@ -152,6 +151,7 @@ def _encoding(last: Callable[[str], str], *, live: bool) -> tuple[Encoding, int]
         raise _refused("encoding", f"{name[:_SHOWN_CHARACTERS]!r} is not supported; choose of: {_SUPPORTED}") from None
     if encoding in {Encoding.CONTAINER, Encoding.OPUS}:
         return encoding if live else Encoding.CONTAINER, 0
+    rate_hz = _integer("sample_rate", rate, *_RATES_HZ) if rate else 0
     if not rate_hz and encoding in _WITHOUT_RATE:
         if not live:
             return Encoding.CONTAINER, 0
@@ -163,8 +163,8 @@ def _keyterms(query: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """From `keyterm`, and from `keywords`, whose weights (`word:2`) have no meaning here."""
     terms = [*query.get("keyterm", ()), *(word.partition(":")[0] for word in query.get("keywords", ()))]
     found = tuple(dict.fromkeys(term.strip() for term in terms if term.strip()))
-    if len(found) > _MAX_KEYTERMS:
-        raise _refused("keyterm", f"more than {_MAX_KEYTERMS} terms")
+    if len(found) > MAX_KEYTERMS:
+        raise _refused("keyterm", f"more than {MAX_KEYTERMS} terms")
     return found
 
 

@@ -26,6 +26,8 @@ _SLACK_S = 0.1
 """Seconds by which the end of speech may lie behind a `Finalize` that ended it: detection works in windows of 32 ms."""
 _REPORTED = frozenset({Where.AUDIO, Where.RECORDER, Where.MAIN_ENGINE})
 """Subjects of errors that the client is told; partials that fail come back by themselves."""
+_LANGUAGE_REFUSED = "start language"
+"""How the error begins that an engine, loaded after the handshake, does not have the client's language."""
 
 
 @dataclass(slots=True)
@@ -120,8 +122,8 @@ class ResultPublisher:
                 if clock_s == self._heartbeat_clock_s:
                     yield from self._gap_so_far(clock_s)
                 self._heartbeat_clock_s = clock_s
-            case Error(where=where) if where in _REPORTED:
-                yield fault("ServerError", event.message)
+            case Error(where=where, message=text) if where in _REPORTED or text.startswith(_LANGUAGE_REFUSED):
+                yield fault("ServerError", text)
 
     def _of_utterance(self, event: Timeline | Realtime | Final) -> Iterator[Message]:
         match event:

@@ -14,12 +14,14 @@ from trio_stt.api.deepgram.audio import AudioDecoder
 from trio_stt.api.deepgram.messages import (
     ClientMessage,
     Configure,
+    ConfigureFailure,
     ConfigureSuccess,
     Control,
+    KeytermsError,
     Message,
     Metadata,
     ResultMetadata,
-    binary_message,
+    binary_text,
     encode,
     fault,
     parse_message,
@@ -128,10 +130,15 @@ class ListenTranslator:
         if frame is NO_SAMPLES:
             return Step(is_audio=True)
         if isinstance(frame, bytes):
-            command = binary_message(frame)
-            return self._audio(frame) if command is None else self._execute(command)
+            text = binary_text(frame)
+            if text is None:
+                return self._audio(frame)
+            frame = text
         try:
             return self._execute(parse_message(frame))
+        except KeytermsError as error:
+            failure = ConfigureFailure(request_id=self._metadata.request_id, description=str(error))
+            return Step(frames=self._answer(failure))
         except CommandError as error:
             return Step(frames=self._answer(schema_error(frame, error)))
 
