@@ -40,11 +40,17 @@ class Cue:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """The atoms of a cue."""
+    """The text of a cue, whose lines and times are still to be decided. `start` and `end` are those of its speech."""
 
     atoms: tuple[Atom, ...]
-    start: float
-    end: float
+
+    @property
+    def start(self) -> float:
+        return self.atoms[0].start
+
+    @property
+    def end(self) -> float:
+        return self.atoms[-1].end
 
 
 _DEFAULT_LAYOUT = SubtitleLayout()
@@ -101,65 +107,84 @@ _BACKSLASH = "\ue000"
 
 
 def _drafts(atoms: Sequence[Atom], layout: SubtitleLayout) -> list[_Draft]:
-    """The cheapest way to make cues of an utterance."""
-    best = [0.0] + [math.inf] * len(atoms)
-    came_from = [0] * (len(atoms) + 1)
+    """The cheapest way to make cues of an utterance: a shortest path over the places between its atoms.
+
+    The cheapest cues of the first `n` atoms cost `costs[n]`, and the last of these cues begins with atom `firsts[n]`.
+    """
+    costs = [0.0] + [math.inf] * len(atoms)
+    firsts = [0] * (len(atoms) + 1)
     end_costs = [end_cost(atoms, last) for last in range(len(atoms))]
     for first in range(len(atoms)):
-        line, width, whole = 1, 0, 0
-        for last in range(first, len(atoms)):
-            atom = atoms[last]
-            space = len(atom.space) if width else 0
-            whole += space + atom.width
-            line, width = (
-                (line, width + space + atom.width) if fits(width, space, atom, layout) else (line + 1, atom.width)
-            )
-            lasts_s = atom.end - atoms[first].start
-            if last > first and (line > layout.max_lines or lasts_s > _MAX_CUE_S):
-                break
-            cost = best[first] + _CUE_COST + end_costs[last]
-            cost += _EMPTY_COST * (1 - whole / (layout.max_lines * layout.max_line_width)) ** 2
-            cost += _SHORT_COST if lasts_s < _MIN_CUE_S else 0.0
-            is_orphan = (first > 0 or last + 1 < len(atoms)) and line == 1 and width < _ORPHAN_COLUMNS
-            cost += _ORPHAN_COST if is_orphan else 0.0
-            if cost < best[last + 1]:
-                best[last + 1], came_from[last + 1] = cost, first
+        for end, fill_cost in _fill_costs(atoms, first, layout):
+            cost = costs[first] + _CUE_COST + end_costs[end - 1] + fill_cost
+            if cost < costs[end]:
+                costs[end], firsts[end] = cost, first
     found: list[_Draft] = []
     end = len(atoms)
     while end:
-        of_cue = tuple(atoms[came_from[end] : end])
-        found.append(_Draft(of_cue, of_cue[0].start, of_cue[-1].end))
-        end = came_from[end]
+        found.append(_Draft(tuple(atoms[firsts[end] : end])))
+        end = firsts[end]
     return found[::-1]
+
+
+def _fill_costs(atoms: Sequence[Atom], first: int, layout: SubtitleLayout) -> Iterator[tuple[int, float]]:
+    """The cues that may begin with an atom, the shortest first: the end of each, and what its length costs."""
+    lines, width, columns_used = 1, 0, 0
+    for last in range(first, len(atoms)):
+        atom = atoms[last]
+        space = len(atom.space) if width else 0
+        columns_used += space + atom.width
+        if fits(width, space, atom, layout):
+            width += space + atom.width
+        else:
+            lines, width = lines + 1, atom.width
+        lasts_s = atom.end - atoms[first].start
+        if last > first and (lines > layout.max_lines or lasts_s > _MAX_CUE_S):
+            return
+        cost = _EMPTY_COST * (1 - columns_used / (layout.max_lines * layout.max_line_width)) ** 2
+        if lasts_s < _MIN_CUE_S:
+            cost += _SHORT_COST
+        is_whole = first == 0 and last + 1 == len(atoms)
+        if lines == 1 and width < _ORPHAN_COLUMNS and not is_whole:
+            cost += _ORPHAN_COST
+        yield last + 1, cost
 
 
 def _joined(drafts: Sequence[_Draft], layout: SubtitleLayout, prefix: str) -> list[_Draft]:
     """The drafts, with those that are too short, and have no time to stay, joined to the one before."""
     found: list[_Draft] = []
-    for number, draft in enumerate(drafts):
-        next_start = drafts[number + 1].start if number + 1 < len(drafts) else math.inf
+    for draft, next_start in _with_next_start(drafts):
         if found:
-            before, first = found[-1], draft.atoms[0]
-            text = first.text.removeprefix(prefix)
-            space = space_between(before.atoms[-1].text, text)
-            first = replace(first, text=text, width=columns(text), space=space)
+            before = found[-1]
+            both = _both(before, draft, prefix)
             is_short = min(draft.start - before.start, next_start - draft.start) < _MIN_CUE_S
-            both = (*before.atoms, first, *draft.atoms[1:])
             is_near = draft.end - before.start <= _MAX_CUE_S and draft.start - before.end <= _MIN_CUE_S
-            if is_short and is_near and line_count(both, layout) <= layout.max_lines:
-                found[-1] = _Draft(both, before.start, draft.end)
+            if is_short and is_near and line_count(both.atoms, layout) <= layout.max_lines:
+                found[-1] = both
                 continue
         found.append(draft)
     return found
 
 
+def _both(before: _Draft, draft: _Draft, prefix: str) -> _Draft:
+    """Two drafts in one, which names the speaker once."""
+    first = draft.atoms[0]
+    text = first.text.removeprefix(prefix)
+    space = space_between(before.atoms[-1].text, text)
+    return _Draft((*before.atoms, replace(first, text=text, width=columns(text), space=space), *draft.atoms[1:]))
+
+
+def _with_next_start(drafts: Sequence[_Draft]) -> Iterator[tuple[_Draft, float]]:
+    """Each draft with the start of the one after it."""
+    return zip(drafts, [*(draft.start for draft in drafts[1:]), math.inf], strict=False)
+
+
 def _timed(drafts: Sequence[_Draft], layout: SubtitleLayout, channel: int | None) -> Iterator[Cue]:
     """The cues of drafts, each long enough, none before the one in front of it has ended."""
     free_from = 0.0
-    for number, draft in enumerate(drafts):
+    for draft, next_start in _with_next_start(drafts):
         lines = lines_of(draft.atoms, layout)
         start = max(draft.start, free_from)
-        next_start = drafts[number + 1].start if number + 1 < len(drafts) else math.inf
         wanted_s = min(max(_MIN_CUE_S, sum(map(reading_time_s, lines))), _MAX_CUE_S)
         end = max(draft.end, min(start + wanted_s, next_start), start + _MIN_CUE_S)
         free_from = min(end, start + _MAX_CUE_S)

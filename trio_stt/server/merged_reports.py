@@ -1,12 +1,14 @@
 """One report of several: what `/health`, `/api/metrics` and `/api/history` say of all processes of a server together.
 
-Numbers of sessions, jobs and refusals are added up. Percentiles and shares cannot be: of percentiles the highest
-stands, of shares the mean or, for the history's `busy`, the highest. The first report is that of the answering process.
+Whole numbers count sessions, jobs and refusals, and are added up. Percentiles and shares cannot be: of percentiles the
+highest stands, of shares the mean or, for the history's `busy`, the highest. The first report is that of the answering
+process.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
+from typing import Any
 
 import msgspec
 
@@ -16,8 +18,8 @@ from trio_stt.protocol.reports import (
     HistoryReport,
     MetricsReport,
     QueueReport,
+    Report,
     SchedulerReport,
-    StartupError,
     Statistics,
     WorkerReport,
 )
@@ -37,7 +39,6 @@ def merged_metrics(reports: Sequence[MetricsReport]) -> MetricsReport:
         return reports[0]
     return msgspec.structs.replace(
         reports[0],
-        pending_session_admissions=sum(report.pending_session_admissions for report in reports),
         sessions={session_id: each for report in reports for session_id, each in report.sessions.items()},
         **_common(reports),
     )
@@ -64,16 +65,19 @@ def merged_history(reports: Sequence[HistoryReport]) -> HistoryReport:
 
 
 def _common(reports: Sequence[HealthReport] | Sequence[MetricsReport]) -> dict[str, object]:
-    """The fields of all processes that both reports have."""
-    return {
+    """The merged fields that both reports have, and their counts."""
+    return _counts(reports) | {
         "ok": all(report.ok for report in reports),
         "ready": any(report.ready for report in reports),
-        "active_sessions": sum(report.active_sessions for report in reports),
-        "active_speakers": sum(report.active_speakers for report in reports),
-        "rejected_sessions": sum(report.rejected_sessions for report in reports),
         "scheduler": _scheduler([report.scheduler for report in reports]),
-        "startup_errors": _errors(report.startup_errors for report in reports),
+        "startup_errors": list(dict.fromkeys(error for report in reports for error in report.startup_errors)),
     }
+
+
+def _counts(reports: Sequence[Report]) -> dict[str, Any]:
+    """Every field that is a whole number, added up."""
+    names = [field.name for field in msgspec.structs.fields(reports[0]) if field.type is int]
+    return {name: sum(getattr(report, name) for report in reports) for name in names}
 
 
 def _rows(columns: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
@@ -99,18 +103,12 @@ def _dialects(reports: Sequence[dict[str, DialectReport]]) -> dict[str, DialectR
 
 
 def _dialect(reports: Sequence[DialectReport]) -> DialectReport:
-    return DialectReport(
-        sessions=sum(report.sessions for report in reports),
-        sessions_started=sum(report.sessions_started for report in reports),
+    return msgspec.structs.replace(
+        reports[0],
+        **_counts(reports),
         audio_seconds=sum(report.audio_seconds for report in reports),
-        finals=sum(report.finals for report in reports),
-        partials=sum(report.partials for report in reports),
         rejections=_summed(report.rejections for report in reports),
     )
-
-
-def _errors(errors: Iterable[list[StartupError]]) -> list[StartupError]:
-    return list(dict.fromkeys(error for each in errors for error in each))
 
 
 def _scheduler(reports: Sequence[SchedulerReport]) -> SchedulerReport:
@@ -128,35 +126,23 @@ def _scheduler(reports: Sequence[SchedulerReport]) -> SchedulerReport:
 
 
 def _queue(reports: Sequence[QueueReport]) -> QueueReport:
-    return QueueReport(
-        name=reports[0].name,
-        queued=sum(report.queued for report in reports),
-        sessions=sum(report.sessions for report in reports),
-        per_session={session_id: each for report in reports for session_id, each in report.per_session.items()},
-        coalesced_realtime=sum(report.coalesced_realtime for report in reports),
-        stale_realtime_dropped=sum(report.stale_realtime_dropped for report in reports),
-        rejected_jobs=sum(report.rejected_jobs for report in reports),
-    )
+    per_session = {session_id: each for report in reports for session_id, each in report.per_session.items()}
+    return msgspec.structs.replace(reports[0], **_counts(reports), per_session=per_session)
 
 
 def _worker(reports: Sequence[WorkerReport]) -> WorkerReport:
+    """The workers of one lane; engine, model and device are those of the first process that has loaded one."""
     loaded = next((report for report in reports if report.engine), reports[0])
     return msgspec.structs.replace(
         loaded,
+        **_counts(reports),
         ready=any(report.ready for report in reports),
         healthy=all(report.healthy for report in reports),
-        completed_jobs=sum(report.completed_jobs for report in reports),
-        failed_jobs=sum(report.failed_jobs for report in reports),
+        state=min((report.state for report in reports), key=_STATES.index),
         busy_ratio=sum(report.busy_ratio for report in reports) / len(reports),
         queue_delay=_statistics([report.queue_delay for report in reports]),
         inference_duration=_statistics([report.inference_duration for report in reports]),
         total_latency=_statistics([report.total_latency for report in reports]),
-        state=min((report.state for report in reports), key=_STATES.index),
-        workers=sum(report.workers for report in reports),
-        serving=sum(report.serving for report in reports),
-        restarts=sum(report.restarts for report in reports),
-        hung_threads=sum(report.hung_threads for report in reports),
-        dropped_partials=sum(report.dropped_partials for report in reports),
         last_error=next((report.last_error for report in reports if report.last_error), None),
         notice=next((report.notice for report in reports if report.notice), None),
     )

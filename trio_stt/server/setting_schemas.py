@@ -23,8 +23,8 @@ def setting_schemas() -> dict[str, SettingSchema]:
 
 
 def _schema(declaration: Declaration) -> SettingSchema:
-    whole = declaration.json_schema
-    kinds: list[dict[str, Any]] = whole.get("anyOf", [whole])
+    whole = declaration.adapter.json_schema()
+    kinds: list[dict[str, Any]] = whole.get("anyOf", [whole])  # of a setting that may be null: its type and null
     kind = next(each for each in kinds if each["type"] != "null")
     ranged = kind.get("items", kind)
     label = label_of(declaration.name)

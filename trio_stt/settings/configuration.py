@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from trio_stt.errors import SettingError
@@ -168,10 +168,10 @@ class Declaration:
         return " ".join((self.field.description or "").split())
 
     @property
-    def json_schema(self) -> dict[str, Any]:
-        """Type and range as JSON Schema; a setting that may be null is an `anyOf`."""
+    def adapter(self) -> TypeAdapter[Any]:
+        """Validates a value of this setting alone, and describes its type and range as JSON Schema."""
         declared: Any = Annotated[self.field.annotation, *self.field.metadata]
-        return TypeAdapter(declared).json_schema()
+        return TypeAdapter(declared, config=ConfigDict(allow_inf_nan=False))
 
     @property
     def value_type(self) -> type:

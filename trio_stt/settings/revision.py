@@ -5,11 +5,10 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any, Literal, get_origin
+from typing import Literal, get_origin
 
 import msgspec
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from trio_stt.errors import SettingError
 from trio_stt.settings.configuration import Declaration, Settings, declarations, describe_error
@@ -103,18 +102,11 @@ def _parse(declaration: Declaration | None, raw: msgspec.Raw) -> object:
     # A choice may be spelled in several ways, so any text is taken here and checked below.
     json_type = str if get_origin(annotation) is Literal else annotation
     try:
-        return _adapter(declaration.name).validate_python(msgspec.json.decode(raw, type=json_type))
+        return declaration.adapter.validate_python(msgspec.json.decode(raw, type=json_type))
     except ValidationError as error:
         raise _Rejected("invalid_value", describe_error(error)) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise _Rejected("invalid_value", str(error)) from None
-
-
-@cache
-def _adapter(name: str) -> TypeAdapter[Any]:
-    field = Settings.model_fields[name]
-    declared: Any = Annotated[field.annotation, *field.metadata]
-    return TypeAdapter(declared, config=ConfigDict(allow_inf_nan=False))
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,26 +47,34 @@ class LanguageSupport:
             LanguageUnavailable: One session cannot have this language; the message says which it can have.
         """
         code = language_code(wanted)
-        if code == (self.in_force or ""):
-            return None
         if not code:
-            if self.per_request and self.detects:
-                return AUTO
-            if not self.known or len(self.known) == 1:
-                return None
-            raise LanguageUnavailable(f"the model does not detect the language; it transcribes {self._in_force_words}")
+            return self._choose_detection()
+        if code == self.in_force:
+            return None
         if self.per_request and (not self.known or code in self.known):
             return code
-        if self.loaded is None and code in self.known:
+        if code in self.known and self.loaded is None:  # the model detects it
             return None
         shown = repr(wanted[:_SHOWN_CHARACTERS])
         if code in self.known:
-            raise LanguageUnavailable(
+            problem = (
                 f"the model was loaded for {self._in_force_words}; {shown} can be chosen by the setting language only"
             )
-        if self.known:
-            raise LanguageUnavailable(f"the model does not have {shown}; it has {', '.join(self.known)}")
-        raise LanguageUnavailable(f"the model transcribes {self._in_force_words}; {shown} cannot be chosen")
+        elif self.known:
+            problem = f"the model does not have {shown}; it has {', '.join(self.known)}"
+        else:
+            problem = f"the model transcribes {self._in_force_words}; {shown} cannot be chosen"
+        raise LanguageUnavailable(problem)
+
+    def _choose_detection(self) -> str | None:
+        """The value of `Hints.language` for a session that wants its language detected."""
+        if self.in_force is None:
+            return None
+        if self.per_request and self.detects:
+            return AUTO
+        if len(self.known) <= 1:  # with one language there is nothing to detect; of an unknown engine, none is expected
+            return None
+        raise LanguageUnavailable(f"the model does not detect the language; it transcribes {self._in_force_words}")
 
     def choose_first(self, wanted: Sequence[str]) -> str | None:
         """The same for languages in order of preference: the first that the session can have; None for none.

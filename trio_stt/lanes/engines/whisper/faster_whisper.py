@@ -195,23 +195,9 @@ def load(config: EngineConfig) -> FasterWhisper:
     )
 
     def open_on(device: str, notice: str | None) -> FasterWhisper:
-        index = config.gpu_device_index if device == "cuda" else 0
-        try:
-            known = native.get_supported_compute_types(device, index)
-            compute_type, warning = _compute_type(precision, device=device, known=known)
-            model = whisper.WhisperModel(
-                str(path),
-                device=device,
-                device_index=index,
-                compute_type=compute_type,
-                cpu_threads=loading.cpu_threads or config.num_threads,
-                num_workers=config.num_workers,
-            )
-        except (RuntimeError, ValueError, MemoryError) as error:
-            raise EngineUnavailable(f"engine {ENGINE}: CTranslate2 cannot load {path}: {first_line(error)}") from error
-        language = choose_language(
-            calling.language or config.language, model.supported_languages, engine=ENGINE, model=path
-        )
+        model, warning = _open_model(path, config, loading, device=device, precision=precision)
+        known = model.supported_languages
+        language = choose_language(calling.language or config.language, known, engine=ENGINE, model=path)
         info = EngineInfo(
             engine=ENGINE,
             model=str(path),
@@ -220,10 +206,7 @@ def load(config: EngineConfig) -> FasterWhisper:
             notice="; ".join(filter(None, (notice, warning))) or None,
             devices=CPU_AND_CUDA if cuda_devices else ("cpu",),
             languages=LanguageSupport(
-                known=tuple(sorted(model.supported_languages)),
-                loaded=language,
-                per_request=len(model.supported_languages) > 1,
-                detects=True,
+                known=tuple(sorted(known)), loaded=language, per_request=len(known) > 1, detects=True
             ),
             prompt=True,
             translates=model.model.is_multilingual,
@@ -239,6 +222,31 @@ def load(config: EngineConfig) -> FasterWhisper:
     if call_options:
         _check_usable(engine)
     return engine
+
+
+def _open_model(
+    path: Path, config: EngineConfig, loading: LoadOptions, *, device: str, precision: str
+) -> tuple[Any, str | None]:
+    """Load the model's files; returns the model, and a notice if its precision is not the one that was asked for.
+
+    Raises:
+        EngineUnavailable: CTranslate2 cannot load them on this device.
+    """
+    index = config.gpu_device_index if device == "cuda" else 0
+    try:
+        known = _import("ctranslate2").get_supported_compute_types(device, index)
+        compute_type, notice = _compute_type(precision, device=device, known=known)
+        model = _import("faster_whisper").WhisperModel(
+            str(path),
+            device=device,
+            device_index=index,
+            compute_type=compute_type,
+            cpu_threads=loading.cpu_threads or config.num_threads,
+            num_workers=config.num_workers,
+        )
+    except (RuntimeError, ValueError, MemoryError) as error:
+        raise EngineUnavailable(f"engine {ENGINE}: CTranslate2 cannot load {path}: {first_line(error)}") from error
+    return model, notice
 
 
 def _import(module: str) -> Any:

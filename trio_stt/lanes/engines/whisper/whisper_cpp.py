@@ -142,13 +142,12 @@ def load(config: EngineConfig) -> WhisperCpp:
     calling = decode(CallOptions, options.transcribe, engine=ENGINE, prefix="transcribe.")
     if config.beam_size > _MAX_BEAMS:
         raise SettingError(f"engine {ENGINE}: beam_size {config.beam_size} is above whisper.cpp's {_MAX_BEAMS}")
-    whisper = import_backend("pywhispercpp.model", engine=ENGINE, package="pywhispercpp")
-    constants = import_backend("pywhispercpp.constants", engine=ENGINE, package="pywhispercpp")
-    native = import_backend("_pywhispercpp", engine=ENGINE, package="pywhispercpp")
+    whisper, native = _import("pywhispercpp.model"), _import("_pywhispercpp")
     logging.getLogger("pywhispercpp").setLevel(logging.WARNING)  # it logs each call at INFO
     native.whisper_log_set(_log)
     atexit.register(native.whisper_log_set, None)  # else the binding calls into an ended interpreter
 
+    constants = _import("pywhispercpp.constants")
     path = find_model(
         loading.model or config.model or _DEFAULT_MODEL,
         engine=ENGINE,
@@ -166,21 +165,12 @@ def load(config: EngineConfig) -> WhisperCpp:
         without_cuda="the installed pywhispercpp has no CUDA",
     )
     use_gpu = config.device != "cpu" and (offers_cuda or config.device == "auto")  # there are GPUs other than CUDA's
-    beams = config.beam_size > 1
-    decode_parameters: dict[str, object] = {
-        "n_threads": config.num_threads,
-        "print_progress": False,
-        "print_realtime": False,
-        "print_timestamps": False,
-        "greedy": {"best_of": 1},
-    }
-    if beams:
-        decode_parameters["beam_search"] = {"beam_size": config.beam_size, "patience": -1.0}
-    decode_parameters["context_params"] = {"use_gpu": use_gpu, "gpu_device": config.gpu_device_index if use_gpu else 0}
-    arguments = decode_parameters | {"params_sampling_strategy": int(beams)} | loading.parameters
-    constructor = inspect.signature(whisper.Model).parameters.keys() - {"model", "models_dir", "params"}
+
+    arguments = _load_arguments(config, use_gpu=use_gpu) | loading.parameters
     call_options = calling.parameters
-    _check_parameters(native, {k: v for k, v in arguments.items() if k not in constructor}, prefix="model.")
+    of_binding = inspect.signature(whisper.Model).parameters.keys() - {"model", "models_dir", "params"}
+    of_whisper_cpp = {name: value for name, value in arguments.items() if name not in of_binding}
+    _check_parameters(native, of_whisper_cpp, prefix="model.")
     _check_parameters(native, call_options, prefix="transcribe.")
     for name in ("initial_prompt", "translate"):  # each call sets them, so these have to be arguments of each call
         if name in arguments:
@@ -188,16 +178,6 @@ def load(config: EngineConfig) -> WhisperCpp:
     if calling.n_processors > 1:
         call_options["n_processors"] = calling.n_processors
 
-    try:
-        with _collect_native_errors() as errors:
-            model = whisper.Model(str(path), **arguments)
-    except TypeError as error:
-        raise SettingError(f"engine {ENGINE}: an option of `model` is not valid: {first_line(error)}") from error
-    except (ValueError, RuntimeError, MemoryError) as error:
-        raise EngineUnavailable(f"engine {ENGINE}: whisper.cpp cannot load {path}: {error}") from error
-    if errors:
-        # The binding returns a model even then, and using it would end the process.
-        raise EngineUnavailable(f"engine {ENGINE}: whisper.cpp cannot load {path}: {errors[0]}")
     info = EngineInfo(
         engine=ENGINE,
         model=str(path),
@@ -211,7 +191,49 @@ def load(config: EngineConfig) -> WhisperCpp:
         translates=len(languages) > 1,
         times="segments",
     )
+    model = _open_model(whisper, path, arguments)
     return WhisperCpp(model, info=info, normalize=config.normalize_audio, call_options=call_options)
+
+
+def _import(module: str) -> Any:
+    return import_backend(module, engine=ENGINE, package="pywhispercpp")
+
+
+def _load_arguments(config: EngineConfig, *, use_gpu: bool) -> dict[str, object]:
+    """Arguments of `pywhispercpp.Model`, as the settings ask."""
+    beams = config.beam_size > 1
+    arguments: dict[str, object] = {
+        "n_threads": config.num_threads,
+        "print_progress": False,
+        "print_realtime": False,
+        "print_timestamps": False,
+        "params_sampling_strategy": int(beams),
+        "greedy": {"best_of": 1},
+        "context_params": {"use_gpu": use_gpu, "gpu_device": config.gpu_device_index if use_gpu else 0},
+    }
+    if beams:
+        arguments["beam_search"] = {"beam_size": config.beam_size, "patience": -1.0}
+    return arguments
+
+
+def _open_model(whisper: Any, path: Path, arguments: Mapping[str, object]) -> Any:
+    """Load the model file.
+
+    Raises:
+        SettingError: An argument has the wrong type.
+        EngineUnavailable: whisper.cpp cannot load the file.
+    """
+    try:
+        with _collect_native_errors() as errors:
+            model = whisper.Model(str(path), **arguments)
+    except TypeError as error:
+        raise SettingError(f"engine {ENGINE}: an option of `model` is not valid: {first_line(error)}") from error
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise EngineUnavailable(f"engine {ENGINE}: whisper.cpp cannot load {path}: {error}") from error
+    if errors:
+        # The binding returns a model even then, and using it would end the process.
+        raise EngineUnavailable(f"engine {ENGINE}: whisper.cpp cannot load {path}: {errors[0]}")
+    return model
 
 
 def _check_parameters(native: Any, values: Mapping[str, object], *, prefix: str) -> None:
