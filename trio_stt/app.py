@@ -101,7 +101,7 @@ def _end_other_workers() -> None:
 
 async def _drain_at(shutting_down: trio.Event, server_state: ServerState) -> None:
     await shutting_down.wait()
-    await server_state.drain(server_state.settings.shutdown_grace_s)
+    await server_state.registry.drain(server_state.settings.shutdown_grace_s)
 
 
 async def _end_if_useless(server_state: ServerState) -> None:
@@ -111,7 +111,7 @@ async def _end_if_useless(server_state: ServerState) -> None:
     for lane, error in lanes.startup_errors.items():
         logger.error("%s lane: %s", lane, error)
     if lanes.ready and lanes.lane_for(JobKind.FINAL).load_error is not None:
-        await server_state.drain(server_state.settings.shutdown_grace_s)
+        await server_state.registry.drain(server_state.settings.shutdown_grace_s)
         _fail_hypercorn()
         signal.raise_signal(signal.SIGTERM)
 

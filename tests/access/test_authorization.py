@@ -142,7 +142,7 @@ async def test_key_in_first_message_is_accepted(monkeypatch: pytest.MonkeyPatch,
     async with rig(monkeypatch, tmp_path) as server, raw_client(server.port) as client:
         await client.open(server.port)
         assert await client.until("auth_required") == {"type": "auth_required", "timeoutSeconds": 5.0}
-        assert server.server_state.active_sessions == 0
+        assert server.server_state.registry.active_sessions == 0
         await client.send(frame(TEXT, json.dumps({"type": "auth", "key": server.talk}).encode()))
         await client.until("hello")
         await client.send(frame(TEXT, b'{"type": "ping"}'))
@@ -183,7 +183,7 @@ async def test_first_message_without_valid_key_closes_with_1008(
         async with trio.open_nursery() as nursery:
             for message in [*first_messages(server.talk), frame(TEXT, wrong)]:
                 nursery.start_soon(is_rejected, message)
-        assert server.server_state.active_sessions == 0
+        assert server.server_state.registry.active_sessions == 0
 
 
 async def test_missing_key_closes_with_1008(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ async def test_too_many_commands_close_with_1008_and_the_limit(monkeypatch: pyte
             assert "max_commands_per_second is 10" in client.close_reason
             assert client.events[-1]["type"] == "error"
         with trio.fail_after(30):
-            while server.server_state.active_sessions:  # noqa: ASYNC110 - no event reports it
+            while server.server_state.registry.active_sessions:  # noqa: ASYNC110 - no event reports it
                 await trio.sleep(0.01)
 
 

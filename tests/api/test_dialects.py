@@ -138,7 +138,7 @@ class TestKeys:
                 }
                 assert (await status(server, **sent))[0] == code, headers
             assert server.server_state.health().rejected_sessions == len(expected)
-            assert server.server_state.active_sessions == 0
+            assert server.server_state.registry.active_sessions == 0
 
     async def test_key_in_the_url_is_refused(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         async with rig(monkeypatch, tmp_path) as server:
@@ -176,7 +176,7 @@ class TestHandshake:
     async def test_dialect_refuses_what_it_does_not_have(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         async with rig(monkeypatch, tmp_path, keyed=False) as server:
             assert (await status(server, f"{PATH}?bad=1"))[0] == "400"
-            assert server.server_state.active_sessions == 0
+            assert server.server_state.registry.active_sessions == 0
 
     async def test_request_without_upgrade_is_answered_with_426(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -283,7 +283,7 @@ class TestSession:
             await client.open(server.port, PATH)
             await client.until("begin")
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(server.server_state.drain, 5.0)
+                nursery.start_soon(server.server_state.registry.drain, 5.0)
                 await client.read_to_the_end()
             assert (types(client), client.close_code) == (["begin", "end"], GOING_AWAY)
             async with raw_client(server.port) as late:
@@ -299,5 +299,5 @@ class TestSession:
                     await client.until("begin")
                     await client.send(sent)
             with trio.fail_after(30):
-                while server.server_state.active_sessions or server.server_state.registry.reserved:  # noqa: ASYNC110 - no event reports it
+                while server.server_state.registry.active_sessions or server.server_state.registry.reserved:  # noqa: ASYNC110 - no event reports it
                     await trio.sleep(0.01)

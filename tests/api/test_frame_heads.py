@@ -40,5 +40,5 @@ async def test_announced_length_above_the_limit_closes_at_once(monkeypatch: pyte
             for number, path in enumerate(PATHS):
                 nursery.start_soon(refused_at_once, port, path, (TEXT, BINARY)[number % 2])
         with trio.fail_after(30):
-            while server_state.active_sessions:  # noqa: ASYNC110 - of other tasks
+            while server_state.registry.active_sessions:  # noqa: ASYNC110 - of other tasks
                 await trio.sleep(0.01)

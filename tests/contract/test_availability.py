@@ -92,7 +92,7 @@ async def test_session_uses_no_files_threads_network_or_sleep(
                 client.command("stop")
                 await client.until(Final)
                 client.leave()
-                while server.server_state.active_sessions:
+                while server.server_state.registry.active_sessions:
                     await trio.testing.wait_all_tasks_blocked()
         finally:
             _recorded = None
@@ -160,7 +160,7 @@ async def test_events_for_a_client_that_does_not_read_are_bounded_and_sent_by_on
             stalled.command("ping")
         await trio.testing.wait_all_tasks_blocked()
         assert stalled.aborted
-        assert server.server_state.active_sessions == 0
+        assert server.server_state.registry.active_sessions == 0
         unread = stalled._from_client.statistics().current_buffer_used
         assert unread > 19 * MAX_EVENTS, "the client was disconnected at the bound"
 

@@ -58,7 +58,7 @@ async def unchanged_by_sessions(monkeypatch: pytest.MonkeyPatch, state: Callable
         (await speak(server, spoken)).leave()
         before = state()
         clients = [await speak(server, spoken) for _ in range(20)]
-        assert server.server_state.active_sessions >= 20
+        assert server.server_state.registry.active_sessions >= 20
         assert state() == before
         for client in clients:
             client.leave()

@@ -43,7 +43,7 @@ async def still_served(port: int) -> None:
 
 async def until_empty(server_state: ServerState) -> None:
     with trio.fail_after(30):
-        while server_state.active_sessions:  # noqa: ASYNC110 - no event tells
+        while server_state.registry.active_sessions:  # noqa: ASYNC110 - no event tells
             await trio.sleep(0.01)
 
 
@@ -234,9 +234,9 @@ async def test_silent_client_is_pinged_and_disconnected(monkeypatch: pytest.Monk
             for client in (dead, lives):
                 await client.open(port)
                 await client.until("hello")
-            assert server_state.active_sessions == 2
+            assert server_state.registry.active_sessions == 2
             with trio.fail_after(30):
-                while server_state.active_sessions > 1:
+                while server_state.registry.active_sessions > 1:
                     await lives.read_on()
                     await lives.send(frame(PONG))
             assert lives.pings >= 3

@@ -22,7 +22,7 @@ async def test_ready_means_loaded_and_not_full() -> None:
         assert unready_reason(server.server_state) == "the server is full: max_sessions is 1"
         change(server.server_state, max_sessions=2)
         assert unready_reason(server.server_state) is None
-        await server.server_state.drain(0.0)
+        await server.server_state.registry.drain(0.0)
         await trio.testing.wait_all_tasks_blocked()  # the client reads why it was closed
         assert client.close_reason is not None
         assert unready_reason(server.server_state) == "the server shuts down"

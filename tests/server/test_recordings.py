@@ -74,7 +74,7 @@ async def test_last_utterance_of_a_client_that_did_not_resume_is_recorded(tmp_pa
         await client.settled()
         client.drop()
         with trio.fail_after(10):
-            while server.server_state.active_sessions:  # noqa: ASYNC110 - the grace period ends on the real clock
+            while server.server_state.registry.active_sessions:  # noqa: ASYNC110 - the grace period ends on the real clock
                 await trio.sleep(0.01)
     assert [event["text"] for event in events_of(tmp_path) if event["type"] == "final"] == ["1111."]
     assert client.finals == []

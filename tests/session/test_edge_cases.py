@@ -37,7 +37,7 @@ async def test_idle_timeout_within_an_utterance_delivers_its_final_first() -> No
         client.say(1111, 1.0)
         await trio.sleep(10)
         assert client.finals == [(1, "1111.")]
-        assert server.server_state.active_sessions == 0
+        assert server.server_state.registry.active_sessions == 0
 
 
 @virtual_time

@@ -69,7 +69,7 @@ async def test_disconnect_within_an_utterance_cancels_its_jobs() -> None:
         leaver.leave()
         await stayer.until(Final)
         await trio.sleep(10)
-        assert (server.server_state.active_sessions, server.server_state.active_speakers) == (1, 0)
+        assert (server.server_state.registry.active_sessions, server.server_state.active_speakers) == (1, 0)
         assert served == [Transcript(text="1111")]
 
 
@@ -86,7 +86,7 @@ async def test_client_that_never_reads_is_disconnected_without_affecting_others(
         await reads.until(Final)
         await trio.sleep(60)
         assert (stalled.aborted, reads.aborted) == (True, False)
-        assert server.server_state.active_sessions == 1
+        assert server.server_state.registry.active_sessions == 1
         reads.say(2222, 1.0)
         reads.pause(PAUSE_S)
         await reads.until(Final, 2)

@@ -103,10 +103,10 @@ async def test_idle_session_ends_after_pending_finals_despite_pings() -> None:
         for _ in range(12):
             await trio.sleep(2)
             client.command("ping")
-        assert server.server_state.active_sessions == 1
+        assert server.server_state.registry.active_sessions == 1
         await trio.sleep(3)
         assert client.finals == [(1, "1111.")]
-        assert server.server_state.active_sessions == 0
+        assert server.server_state.registry.active_sessions == 0
 
 
 @virtual_time
@@ -116,11 +116,11 @@ async def test_active_session_stays_and_without_idle_timeout_every_one_does() ->
         for _ in range(10):
             await trio.sleep(9)
             client.raw(build_packet(np.zeros(640, "<i2").tobytes(), rate_hz=16000))
-        assert server.server_state.active_sessions == 1
+        assert server.server_state.registry.active_sessions == 1
     async with server_fixture() as server:
         await server.connect()
         await trio.sleep(80_000)
-        assert server.server_state.active_sessions == 1
+        assert server.server_state.registry.active_sessions == 1
 
 
 @virtual_time
@@ -129,6 +129,6 @@ async def test_client_that_never_sends_anything_is_idle() -> None:
         client = await server.connect()
         await client.until(Ready)
         await trio.sleep(9)
-        assert server.server_state.active_sessions == 1
+        assert server.server_state.registry.active_sessions == 1
         await trio.sleep(2)
-        assert server.server_state.active_sessions == 0
+        assert server.server_state.registry.active_sessions == 0

@@ -26,7 +26,7 @@ async def test_resumed_utterance_continues_its_segment() -> None:
         seen = first.seq
         first.drop()
         await trio.sleep(9.9)
-        assert (server.server_state.active_sessions, server.server_state.active_speakers) == (1, 1)
+        assert (server.server_state.registry.active_sessions, server.server_state.active_speakers) == (1, 1)
         second = await server.resume(first)
         (resumed,) = second.of(Resumed)
         assert (resumed.session_id, resumed.seq) == (first.session.session_id, seen)
@@ -39,7 +39,7 @@ async def test_resumed_utterance_continues_its_segment() -> None:
         assert second.finals == [(1, "1111 2222.")]
         assert first.seqs + second.seqs == list(range(1, seen + len(second.seqs) + 1))
         assert {getattr(event, "session_id", None) for event in second.session_events} == {first.session.session_id}
-        assert server.server_state.active_sessions == 1
+        assert server.server_state.registry.active_sessions == 1
 
 
 @virtual_time
@@ -83,7 +83,7 @@ async def test_session_ends_when_the_grace_period_is_over() -> None:
         await first.settled()
         first.drop()
         await trio.sleep(10.1)
-        assert (server.server_state.active_sessions, server.server_state.active_speakers) == (0, 0)
+        assert (server.server_state.registry.active_sessions, server.server_state.active_speakers) == (0, 0)
         second = await server.connect()
         second.resume(first.token, first.seq)
         (error,) = [await second.until(Error)]
@@ -108,7 +108,7 @@ async def test_clean_close_or_no_grace_period_ends_the_session_at_once(grace_s: 
         else:
             client.drop()
         await trio.testing.wait_all_tasks_blocked()
-        assert server.server_state.active_sessions == 0
+        assert server.server_state.registry.active_sessions == 0
 
 
 @virtual_time
@@ -156,7 +156,7 @@ async def test_newest_connection_replaces_a_half_open_one() -> None:
         await second.until(Final)
         assert second.finals == [(1, "1111 2222.")]
         assert len(first.events) == event_count
-        assert server.server_state.active_sessions == 1
+        assert server.server_state.registry.active_sessions == 1
 
 
 @virtual_time
@@ -220,9 +220,9 @@ async def test_idle_timeout_applies_to_disconnected_clients() -> None:
         await client.settled()
         client.drop()
         await trio.sleep(19.0)
-        assert server.server_state.active_sessions == 1
+        assert server.server_state.registry.active_sessions == 1
         await trio.sleep(2.0)
-        assert server.server_state.active_sessions == 0
+        assert server.server_state.registry.active_sessions == 0
 
 
 # --- limits of sessions ---
@@ -241,7 +241,7 @@ async def test_full_server_accepts_a_resuming_client() -> None:
             server.server_state.reserve()
         second.pause(PAUSE_S)
         assert (await second.until(Final)).text == "1111."
-        assert server.server_state.active_sessions == 1
+        assert server.server_state.registry.active_sessions == 1
 
 
 @virtual_time
@@ -259,17 +259,17 @@ async def test_longest_disconnected_session_is_evicted_for_a_new_client(caplog: 
         await trio.sleep(1.0)
         newcomer = await server.connect()
         await newcomer.settled()
-        assert server.server_state.active_sessions == 3
+        assert server.server_state.registry.active_sessions == 3
         newcomer.command("start")
         await newcomer.settled()
-        assert server.server_state.active_sessions == 2
+        assert server.server_state.registry.active_sessions == 2
         assert "session ended: another session took the place of this disconnected one" in caplog.text
         assert "shuts down" not in caplog.text
         late = await server.connect()
         late.resume(lost[1].token, lost[1].seq)
         assert (await late.until(Error)).where == "resume"
         await late.settled()
-        assert server.server_state.active_sessions == 2, "the other session was evicted, too"
+        assert server.server_state.registry.active_sessions == 2, "the other session was evicted, too"
         with pytest.raises(ServerFull):
             server.server_state.reserve()
 
@@ -287,7 +287,7 @@ async def test_few_disconnected_sessions_that_were_never_active_are_kept() -> No
             await never_active_sessions[-1].settled()
             never_active_sessions[-1].drop()
             await trio.sleep(0.02)
-        assert server.server_state.active_sessions == 16 + 1
+        assert server.server_state.registry.active_sessions == 16 + 1
         for kept in (never_active_sessions[-16], spoke):
             back = await server.resume(kept)
             assert back.of(Resumed)
@@ -357,7 +357,7 @@ async def test_abandoned_sessions_are_freed() -> None:
                 client.drop()
                 await trio.sleep(0.3)
             await trio.sleep(11.0)
-            assert (server.server_state.active_sessions, server.server_state.active_speakers) == (0, 0)
+            assert (server.server_state.registry.active_sessions, server.server_state.active_speakers) == (0, 0)
             assert server.server_state._nursery is not None
             del client
             gc.collect()
@@ -379,8 +379,8 @@ async def test_shutdown_does_not_wait_for_disconnected_clients() -> None:
         client.drop()
         await trio.testing.wait_all_tasks_blocked()
         begun_s = trio.current_time()
-        await server.server_state.drain(10.0)
+        await server.server_state.registry.drain(10.0)
         assert trio.current_time() == begun_s
-        assert server.server_state.active_sessions == 0
+        assert server.server_state.registry.active_sessions == 0
         with pytest.raises(ServerClosing):
             server.server_state.reserve()

@@ -126,7 +126,7 @@ def run_conversation(cuts: list[Cut]) -> list[Event]:
             async with server_fixture(inference_s=lambda _: 0.1, stream_stall_timeout_s=0.0) as server:
                 client = ResumingClient(server, await server.connect())
                 await client.say_all(cuts)
-                assert server.server_state.active_sessions == 1
+                assert server.server_state.registry.active_sessions == 1
                 return client.seen
 
     return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

@@ -18,12 +18,12 @@ async def test_shutdown_delivers_the_final_of_the_running_utterance() -> None:
         talking.say(1111, 1.03)
         await trio.sleep(0.1)
         begun_s = trio.current_time()
-        await server.server_state.drain(10.0)
+        await server.server_state.registry.drain(10.0)
         assert trio.current_time() - begun_s == pytest.approx(2.0)
         assert talking.finals == [(1, "1111.")]
         assert talking.states[-1] == "idle"
         assert ["shutting down" in notice.message for notice in silent.of(WarningEvent)] == [True]
-        assert server.server_state.active_sessions == 0
+        assert server.server_state.registry.active_sessions == 0
 
 
 @virtual_time
@@ -33,7 +33,7 @@ async def test_audio_after_the_shutdown_warning_is_rejected() -> None:
         client.say(1111, 1.0)
         await trio.sleep(0.1)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(server.server_state.drain, 10.0)
+            nursery.start_soon(server.server_state.registry.drain, 10.0)
             await client.until(WarningEvent)
             client.say(2222, 1.0)
             client.command("start")
@@ -50,10 +50,10 @@ async def test_shutdown_grace_is_a_limit() -> None:
         client.say(1111, 1.0)
         await trio.sleep(0.1)
         begun_s = trio.current_time()
-        await server.server_state.drain(5.0)
+        await server.server_state.registry.drain(5.0)
         assert trio.current_time() - begun_s == pytest.approx(5.0)
         assert client.of(Final) == []
-        assert server.server_state.active_sessions == 0
+        assert server.server_state.registry.active_sessions == 0
 
 
 @pytest.mark.parametrize("leaves_at_s", [0.0, 1.0])
@@ -65,11 +65,11 @@ async def test_shutdown_does_not_wait_for_a_client_that_leaves_meanwhile(leaves_
         await trio.sleep(0.1)
         begun_s = trio.current_time()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(server.server_state.drain, 50.0)
+            nursery.start_soon(server.server_state.registry.drain, 50.0)
             await trio.sleep(leaves_at_s)
             client.leave()
         assert trio.current_time() - begun_s == leaves_at_s
-        assert server.server_state.active_sessions == 0
+        assert server.server_state.registry.active_sessions == 0
 
 
 @virtual_time
@@ -78,14 +78,14 @@ async def test_client_that_does_not_read_delays_shutdown_by_the_grace_at_most() 
         stalled = await server.connect()
         stalled.reads = False
         begun_s = trio.current_time()
-        await server.server_state.drain(5.0)
+        await server.server_state.registry.drain(5.0)
         assert trio.current_time() - begun_s <= 6.0
 
 
 @virtual_time
 async def test_new_sessions_are_refused_during_shutdown() -> None:
     async with server_fixture() as server:
-        await server.server_state.drain(1.0)
+        await server.server_state.registry.drain(1.0)
         with pytest.raises(ServerClosing, match="shuts down"):
             server.server_state.reserve()
         assert server.server_state.health().rejected_sessions == 1
@@ -97,7 +97,7 @@ async def test_shutdown_does_not_wait_for_clients_that_were_never_active() -> No
         client = await server.connect()
         await client.until(Ready)
         begun_s = trio.current_time()
-        await server.server_state.drain(5.0)
+        await server.server_state.registry.drain(5.0)
         assert trio.current_time() == begun_s
-        assert server.server_state.active_sessions == 0
+        assert server.server_state.registry.active_sessions == 0
         assert "shutting down" in client.of(WarningEvent)[-1].message

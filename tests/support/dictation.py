@@ -118,7 +118,7 @@ async def dictate(server_state: ServerState, dictation: Dictation, *, partials: 
     session_id = server_state.reserve()
     session = Session(session_id=session_id, host=server_state, partials=partials, live=False)
     dictation.session = session
-    server_state.admit(session)
+    server_state.registry.admit(session)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(session.run)

@@ -195,4 +195,4 @@ async def realtime(
         client.leave()
         await trio.testing.wait_all_tasks_blocked()
         assert client.over
-        assert not server.server_state.active_sessions
+        assert not server.server_state.registry.active_sessions

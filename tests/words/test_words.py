@@ -211,7 +211,7 @@ async def test_pause_shows_the_words_of_the_speculative_final(sentence_clips: li
     # Only this partial is due, and the utterance lasts until `stop`.
     async with real_server_state(realtime_processing_pause=60.0, post_speech_silence_duration=30.0) as server_state:
         client = Client(Session(session_id=server_state.reserve(), host=server_state))
-        server_state.admit(client.session)
+        server_state.registry.admit(client.session)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.session.run)
             nursery.start_soon(client.session.serve_connection, client)

@@ -110,7 +110,7 @@ async def _serve(server_state: ServerState, config: ServerConfig, membership: Me
         watch.start_soon(_watch_sighup, config)
         if link is not None:
             watch.start_soon(link.report_alive, lambda: restart_reason(server_state) is None)
-            watch.start_soon(link.follow, server_state.hand_over, stop.set, stop_now.set)
+            watch.start_soon(link.follow, server_state.registry.peer_sessions.abort_all, stop.set, stop_now.set)
         async with trio.open_nursery() as nursery:
             # Cancelling the scope of a nursery that has closed does nothing.
             watch.start_soon(_cancel_at, stop_now, nursery.cancel_scope)  # noqa: ASYNC111
@@ -125,7 +125,7 @@ async def _serve(server_state: ServerState, config: ServerConfig, membership: Me
             nursery.start_soon(announce, addresses)
             await stop.wait()
             await notify("STOPPING=1")
-            await server_state.drain(server_state.settings.shutdown_grace_s)
+            await server_state.registry.drain(server_state.settings.shutdown_grace_s)
             down.set()
             nursery.cancel_scope.deadline = trio.current_time() + config.graceful_timeout + 1
         watch.cancel_scope.cancel()

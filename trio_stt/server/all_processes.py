@@ -9,12 +9,13 @@ process that missed one, or starts later, gets it.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 import trio
 
+from trio_stt.processes.peers import Handler
 from trio_stt.protocol.config_reports import ConfigUpdateReport
 from trio_stt.protocol.reports import HealthReport, HistoryReport, MetricsReport, Report, encode_report
 from trio_stt.server.history import ServerHistory
@@ -55,11 +56,11 @@ class AllProcesses:
         self._changes: _Changes = {}
         self._revising = trio.Lock()
         peers = server_state.peers
-        peers.answer(_HEALTH, self._send_health)
-        peers.answer(_METRICS, self._send_metrics)
-        peers.answer(_HISTORY, self._send_history)
+        peers.answer(_HEALTH, _answer_with(lambda: encode_report(server_state.health())))
+        peers.answer(_METRICS, _answer_with(lambda: encode_report(server_state.metrics())))
+        peers.answer(_HISTORY, _answer_with(lambda: encode_report(history.report())))
+        peers.answer(_FIGURES, _answer_with(self._exposition.figures))
         peers.answer(_SETTINGS, self._exchange_changes)
-        peers.answer(_FIGURES, self._send_figures)
 
     async def start(self) -> None:
         """Take over the changes of settings that the other processes know, before this one serves."""
@@ -138,18 +139,12 @@ class AllProcesses:
     async def _gather_figures(self) -> None:
         self._exposition.note(await self._server_state.peers.gather(_FIGURES))
 
-    async def _send_figures(self, _: bytes) -> bytes:
-        await trio.lowlevel.checkpoint()
-        return self._exposition.figures()
 
-    async def _send_health(self, _: bytes) -> bytes:
-        await trio.lowlevel.checkpoint()
-        return encode_report(self._server_state.health())
+def _answer_with(body: Callable[[], bytes]) -> Handler:
+    """A handler of a call that has no arguments."""
 
-    async def _send_metrics(self, _: bytes) -> bytes:
+    async def answer(_: bytes) -> bytes:
         await trio.lowlevel.checkpoint()
-        return encode_report(self._server_state.metrics())
+        return body()
 
-    async def _send_history(self, _: bytes) -> bytes:
-        await trio.lowlevel.checkpoint()
-        return encode_report(self._history.report())
+    return answer

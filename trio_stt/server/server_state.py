@@ -105,11 +105,6 @@ class ServerState:
     # --- admission ---
 
     @property
-    def active_sessions(self) -> int:
-        """Admitted sessions of all processes, connected or waiting for their client to resume."""
-        return self.registry.active_sessions
-
-    @property
     def own_sessions(self) -> int:
         """Admitted sessions of this process, connected or waiting for their client to resume."""
         return len(self.registry.sessions)
@@ -125,7 +120,7 @@ class ServerState:
         return len(self._speakers) + self.counts.others(Count.SPEAKERS)
 
     def reserve(self, dialect: str = NATIVE) -> str:
-        """Reserve a place for a new session of a dialect; returns its id. Follow with `admit`, `start` or `leave`.
+        """Reserve a place for a new session of a dialect; returns its id. Then `start`, `registry.admit` or `leave`.
 
         Raises:
             ServerFull: Connected sessions and reservations fill `max_sessions`.
@@ -154,10 +149,6 @@ class ServerState:
             raise
         return session_ids
 
-    def admit(self, session: SessionHandle) -> None:
-        """Turn the reservation of a session's id into its place; the caller runs the session."""
-        self.registry.admit(session)
-
     def start(self, session: SessionHandle) -> None:
         """Admit a session and run it in the server's nursery.
 
@@ -166,7 +157,7 @@ class ServerState:
         """
         if self._nursery is None:
             raise RuntimeError("sessions can only start while ServerState.run is running")
-        self.admit(session)
+        self.registry.admit(session)
         self._nursery.start_soon(self._run_session, session)
 
     async def _run_session(self, session: SessionHandle) -> None:
@@ -182,14 +173,6 @@ class ServerState:
         self.traffic.leave(session_id, self.registry.sessions.get(session_id))
         self.registry.remove(session_id)
         self.release_speaker(session_id)
-
-    def hand_over(self) -> None:
-        """Let clients that are connected here for sessions of other processes resume through another one."""
-        self.registry.peer_sessions.abort_all()
-
-    async def drain(self, grace_s: float) -> None:
-        """Refuse new sessions, let the others deliver what is pending within `grace_s` seconds, and end them."""
-        await self.registry.drain(grace_s)
 
     # --- what sessions take ---
 

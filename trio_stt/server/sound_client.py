@@ -102,7 +102,7 @@ class SoundClient:
                 live=False,
                 shows_causes=shows_causes,
             )
-            server_state.admit(self._session)
+            server_state.registry.admit(self._session)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._session.run)
                 reason = await self._session.serve_connection(self)

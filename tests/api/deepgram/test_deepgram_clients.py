@@ -286,5 +286,5 @@ async def test_disconnect_at_each_point_leaves_nothing_behind(monkeypatch: pytes
                     await client.open(server.port, path)
                     await client.send(data)
         with trio.fail_after(30):
-            while server.server_state.active_sessions or server.server_state.registry.reserved:  # noqa: ASYNC110 - no event reports it
+            while server.server_state.registry.active_sessions or server.server_state.registry.reserved:  # noqa: ASYNC110 - no event reports it
                 await trio.sleep(0.01)

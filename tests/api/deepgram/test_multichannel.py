@@ -56,7 +56,7 @@ async def channels(number: int = 2, encoding: str = "linear16") -> AsyncIterator
         client.leave()
         await client.settled()
         assert client.over
-        assert not state.active_sessions
+        assert not state.registry.active_sessions
 
 
 def interleaved(*levels: float, seconds: float = 1.0, dtype: str = "<i2") -> bytes:

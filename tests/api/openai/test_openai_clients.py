@@ -167,7 +167,7 @@ async def test_client_that_disconnects_leaves_nothing(
                 await client.audio.transcriptions.create(file=("a.wav", noise(20.0)), model="whisper-1", stream=stream)
         await client.audio.transcriptions.create(file=("a.wav", noise(0.5)), model="whisper-1")
         with trio.fail_after(10):
-            while server_state.active_sessions or server_state.registry.reserved:  # noqa: ASYNC110 - of other tasks
+            while server_state.registry.active_sessions or server_state.registry.reserved:  # noqa: ASYNC110 - of other tasks
                 await trio.sleep(0.01)
     assert "session ended: the session is over" in caplog.text
     assert "session ended: the server shuts down" not in caplog.text

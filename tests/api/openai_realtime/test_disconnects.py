@@ -42,7 +42,7 @@ async def test_client_that_leaves_at_any_point_leaves_nothing() -> None:
             await trio.sleep(30.0)
             assert client.over
             assert client.close is None
-            assert (state.active_sessions, state.registry.reserved, state.active_speakers) == (0, 0, 0)
+            assert (state.registry.active_sessions, state.registry.reserved, state.active_speakers) == (0, 0, 0)
         assert all(lane.queue.queued == 0 for lane in state.lanes.statistics().lanes)
         gc.collect()
         # By its type: `isinstance` would ask each object for its class, and some of other tests warn when asked.
@@ -55,7 +55,7 @@ async def test_shutdown_closes_with_1001_after_the_last_words() -> None:
         client = await connect(server, new_dialect(server.server_state.settings))
         client.put(append(1111, 1.0))
         await trio.sleep(0.5)
-        await server.server_state.drain(30.0)
+        await server.server_state.registry.drain(30.0)
         await trio.testing.wait_all_tasks_blocked()
         assert client.close == Close(1001, "the server shuts down")
         assert len(client.transcripts) == 1
@@ -78,4 +78,4 @@ async def test_client_that_reads_nothing_is_cut_off() -> None:
         client.pause(1.0)
         await trio.sleep(60.0)
         assert client.over
-        assert not server.server_state.active_sessions
+        assert not server.server_state.registry.active_sessions

@@ -144,7 +144,7 @@ async def test_dialogue_of_the_sample_scripts(monkeypatch: pytest.MonkeyPatch) -
                 await socket.get_message()
             await socket._stream.aclose()  # the library leaves it open if the server closes first
         with trio.fail_after(10):
-            while server_state.active_sessions:  # noqa: ASYNC110 - of another task
+            while server_state.registry.active_sessions:  # noqa: ASYNC110 - of another task
                 await trio.sleep(0.01)
     assert closed.value.reason.code == 1000
     assert " ".join(each["text"] for each in found if each.get("text")).count(" ") == 5

@@ -118,7 +118,7 @@ async def left(server: ServerFixture) -> tuple[int, int, int]:
     """Sessions, reservations and speaker slots that are left."""
     await trio.sleep(60)
     state = server.server_state
-    return state.active_sessions, state.registry.reserved, state.active_speakers
+    return state.registry.active_sessions, state.registry.reserved, state.active_speakers
 
 
 TRANSCRIPT = [
@@ -290,7 +290,7 @@ async def test_server_that_shuts_down_gives_the_transcript() -> None:
     async with connected(inference_s=lambda _: 2.0) as (server, client):
         await client.command()
         await trio.testing.wait_all_tasks_blocked()
-        server.nursery.start_soon(server.server_state.drain, 10.0)
+        server.nursery.start_soon(server.server_state.registry.drain, 10.0)
         assert await client.until("transcript-stop") == TRANSCRIPT
         await client.command()
         assert (await client.get())[1]["code"] == "server-closing"
@@ -301,7 +301,7 @@ async def test_server_that_shuts_down_in_the_middle_gives_the_words_so_far() -> 
     async with connected() as (server, client):
         await client.say(2000, 1.0)
         await trio.testing.wait_all_tasks_blocked()
-        server.nursery.start_soon(server.server_state.drain, 10.0)
+        server.nursery.start_soon(server.server_state.registry.drain, 10.0)
         assert await client.until("transcript-stop") == TRANSCRIPT
 
 

@@ -36,7 +36,7 @@ async def test_connections_of_an_address_are_limited(monkeypatch: pytest.MonkeyP
             while b"pong" not in await talking.receive_some():
                 pass
             assert await answer(port, ping) == ["error"]
-        while server_state.active_sessions:  # noqa: ASYNC110 - of other tasks
+        while server_state.registry.active_sessions:  # noqa: ASYNC110 - of other tasks
             await trio.sleep(0.01)
         assert await answer(port, ping) == ["pong"]
         nursery.cancel_scope.cancel()
