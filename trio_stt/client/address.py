@@ -14,6 +14,14 @@ _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _ENCRYPTED = frozenset({"https", "wss"})
 _CONNECT_S = 30.0
 """Seconds for the connection and the TLS handshake: a host that drops packets would take the system's two minutes."""
+_REMEDIES = {
+    9: "the certificate or this machine's clock is wrong",
+    10: "the server needs a new one (certfile)",
+    62: "use a name that it has",
+    64: "use a name that it has",
+}
+"""What helps with a certificate, by OpenSSL's code: not yet valid, expired, for another name, for another address."""
+_OTHER_AUTHORITY = "name the authority that signed it (--ca-file, or ca_file=)"
 
 
 class ConnectError(TrioSttError):
@@ -66,8 +74,8 @@ class ServerAddress:
                 )
         except ssl.SSLCertVerificationError as error:
             raise ConnectError(
-                f"cannot connect to {self.url}: its certificate is not trusted: {error.verify_message};"
-                " name the authority that signed it (--ca-file, or ca_file=)"
+                f"cannot connect to {self.url}: its certificate is not trusted: {error.verify_message.rstrip('.')};"
+                f" {_REMEDIES.get(error.verify_code, _OTHER_AUTHORITY)}"
             ) from None
         except ssl.SSLError as error:
             raise ConnectError(f"cannot connect to {self.url}: no TLS there: {error.reason or error}") from error
