@@ -9,13 +9,11 @@ In a network namespace nothing of Ray can be reached from outside, and with its 
 cluster has two nodes, both on this machine, each with room for one of the two engines of the server.
 """
 
-import json
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +23,7 @@ import psutil
 import trio
 
 from tests.faults.fixtures import RATE_HZ, sentence
+from tests.faults.ray_cluster import cluster_process, open_network, report
 from tests.support.dictation import Dictation, dictate, real_server_state, texts
 from trio_stt.protocol.events import Event, Final
 from trio_stt.server.server_state import ServerState
@@ -93,24 +92,6 @@ def send(to: signal.Signals, *processes: psutil.Process) -> None:
             process.send_signal(to)
 
 
-@asynccontextmanager
-async def cluster_process(folder: Path, name: str, *arguments: str) -> AsyncIterator[trio.Process]:
-    """`trio-stt cluster` with these arguments, once it has started."""
-    output = folder / f"{name}.log"
-    with output.open("w") as file:
-        process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "trio_stt", "cluster", *arguments], stdout=file, stderr=file
-        )
-    try:
-        with trio.fail_after(120):
-            while "cluster" not in output.read_text() and "node" not in output.read_text():
-                assert process.poll() is None, output.read_text()
-                await trio.sleep(0.5)
-        yield process
-    finally:
-        process.terminate()
-
-
 async def speak(server_state: ServerState, fault: Callable[[], None]) -> list[LiveDictation]:
     """All clients speak; the fault happens meanwhile."""
     speech = np.concatenate([sentence()] * 3)
@@ -127,16 +108,14 @@ async def measure(server_state: ServerState, what: str, fault: Callable[[], None
     before = server_state.lanes.statistics().lanes[0]
     dictations = await speak(server_state, fault)
     lane = server_state.lanes.statistics().lanes[0]
-    line = {
-        "what": what,
-        "texts": [texts(dictation.finals) for dictation in dictations],
-        "late_s": round(max(late_s for dictation in dictations for late_s in dictation.late_s), 2),
-        "restarts": lane.engines.restarts - before.engines.restarts,
-        "failed": lane.work.failed_jobs - before.work.failed_jobs,
-        "notice": lane.engines.notice,
-    }
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    report(
+        what,
+        texts=[texts(dictation.finals) for dictation in dictations],
+        late_s=round(max(late_s for dictation in dictations for late_s in dictation.late_s), 2),
+        restarts=lane.engines.restarts - before.engines.restarts,
+        failed=lane.work.failed_jobs - before.work.failed_jobs,
+        notice=lane.engines.notice,
+    )
 
 
 async def wait_serving(server_state: ServerState, workers: int, *, limit_s: float = 120.0) -> None:
@@ -193,7 +172,7 @@ async def returned_to_the_cluster(server_state: ServerState) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)  # noqa: S607 - where the system has it
+        open_network()
         trio.run(measure_cluster, Path(sys.argv[1]))
     else:
         trio.run(measure_processes)

@@ -1,16 +1,12 @@
 """A real Ray cluster of two nodes whose parts die while clients speak: no word is lost."""
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.faults.ray_cluster import Measured, run_in_namespace
 from tests.faults.ray_faults import CLIENTS, JOB_DEADLINE_S
 
 pytestmark = [
@@ -27,25 +23,12 @@ HEAD_LOST_S = 5.0
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("ray")
-    command = ["unshare", "-n", "-p", "--fork", "--mount-proc", "--kill-child", sys.executable]
-    done = subprocess.run(  # noqa: S603 - our own script
-        [*command, "-m", "tests.faults.ray_faults", str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
-    (folder / "measured.jsonl").write_text(done.stdout)
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"what"')]
-    assert done.returncode == 0, done.stderr[-3_000:]
-    return {line["what"]: line for line in lines}
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    return run_in_namespace("tests.faults.ray_faults", tmp_path_factory.mktemp("ray"))
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_no_word_is_lost(measured: dict[str, Any], fault: str) -> None:
+def test_no_word_is_lost(measured: Measured, fault: str) -> None:
     (undisturbed,) = set(measured["none"]["texts"])
     assert undisturbed
     assert measured[fault]["texts"] == [undisturbed] * CLIENTS
@@ -53,11 +36,11 @@ def test_no_word_is_lost(measured: dict[str, Any], fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_finals_are_late_by_the_deadline_at_most(measured: dict[str, Any], fault: str) -> None:
+def test_finals_are_late_by_the_deadline_at_most(measured: Measured, fault: str) -> None:
     deadline_s = HEAD_LOST_S if fault == "head killed" else 2 * JOB_DEADLINE_S  # of up to 10 s of audio
     assert measured[fault]["late_s"] <= measured["none"]["late_s"] + deadline_s + PAUSE_S
 
 
-def test_lost_head_is_reported_and_the_engines_return_to_a_new_one(measured: dict[str, Any]) -> None:
+def test_lost_head_is_reported_and_the_engines_return_to_a_new_one(measured: Measured) -> None:
     assert "engines in the server instead (lane_fallback)" in measured["head killed"]["notice"]
     assert measured["head is back"]["notice"] is None

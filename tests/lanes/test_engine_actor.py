@@ -16,6 +16,7 @@ from trio_stt.lanes.engine_actor import EngineActor, engine_actors
 from trio_stt.lanes.engines.base import EngineConfig, Request, StreamKey, Transcript
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.ray_client import RayClient
+from trio_stt.lanes.ray_errors import refusal
 from trio_stt.lanes.ray_link import RayLink
 from trio_stt.lanes.remote_actor import RemoteActor
 from trio_stt.server.build import build_server
@@ -244,10 +245,16 @@ def test_server_without_address_or_ray_does_not_start(
             ConnectionAbortedError("Initialization failure from server:\nTraceback:\n  ...\nOSError: no certificate\n"),
             "refused the connection: OSError: no certificate",
         ),
+        (
+            ConnectionAbortedError(
+                "Initialization failure from server:\nRuntimeError: Starting Ray client server failed."
+            ),
+            "could not start a process for this server; does it run with GRPC_ENABLE_FORK_SUPPORT=0",
+        ),
     ],
 )
 def test_refused_connection_is_reported_in_one_line(error: Exception, message: str) -> None:
-    shown = RayClient("ray://a:1", RemoteActor)._refusal(error)
+    shown = refusal("ray://a:1", error)
     assert message in shown
     assert "ray://a:1" in shown
     assert "\n" not in shown

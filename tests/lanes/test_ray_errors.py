@@ -3,8 +3,7 @@
 import pytest
 
 from trio_stt.errors import ClusterUnavailable, EngineUnavailable, TranscriptionFailed
-from trio_stt.lanes.ray_client import RayClient
-from trio_stt.lanes.remote_actor import RemoteActor
+from trio_stt.lanes.ray_errors import engine_error
 
 exceptions = pytest.importorskip("ray.exceptions")
 
@@ -46,7 +45,7 @@ exceptions = pytest.importorskip("ray.exceptions")
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 def test_error_of_ray_becomes_one_of_ours(error: Exception, kind: type[Exception], message: str) -> None:
-    mapped = RayClient("ray://a:1", RemoteActor)._error(error)
+    mapped = engine_error("ray://a:1", error)
     assert type(mapped) is kind
     assert str(mapped).startswith(message)
     assert "\n" not in str(mapped)

@@ -52,8 +52,17 @@ class RunningServer:
         return await self.process.wait()
 
     async def wait_for_output(self, text: str, *, count: int = 1) -> None:
-        """Wait until the server has written `text` at least `count` times; the caller sets the deadline."""
-        while self.output.count(text) < count:  # noqa: ASYNC110 - another process cannot set our events
+        """Wait until the server has written `text` at least `count` times; the caller sets the deadline.
+
+        Raises:
+            ServerFailed: The server ended without it.
+        """
+        while True:
+            ended = self.process.poll() is not None  # before the output, which may end with the text
+            if self.output.count(text) >= count:
+                return
+            if ended:
+                raise ServerFailed(f"the server ended with status {self.process.returncode} before it wrote {text!r}")
             await trio.sleep(0.01)
 
     async def wait_until_ready(self, within_s: float) -> None:

@@ -24,9 +24,12 @@ _OBJECT_STORE_BYTES = 256 * 2**20
 _START_LIMIT_S = 180.0
 _STOP_LIMIT_S = 20.0
 _STARTED = "Ray runtime started"
-_ENVIRONMENT = {
+NODE_ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # The head forks a process for each client while threads of gRPC run. gRPC's handlers of a fork abort that process:
+    # now and then, and with TLS always that of the second client (ray-project/ray, issue 63202).
+    "GRPC_ENABLE_FORK_SUPPORT": "0",
     # A frozen node counts as dead after 18 s instead of 60: within that time, engines may be placed on it.
     "RAY_health_check_period_ms": "3000",
     "RAY_health_check_timeout_ms": "3000",
@@ -48,7 +51,7 @@ def cluster(parsed: argparse.Namespace) -> int:
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN_FILE)).expanduser()
     if "RAY_AUTH_TOKEN" not in os.environ:
         require_token(path, create=parsed.action == "up")
-    environment = {**_ENVIRONMENT, **os.environ}
+    environment = {**NODE_ENVIRONMENT, **os.environ}
     lines = list(_head_lines(parsed, path)) if parsed.action == "up" else [f"This machine is a node of {parsed.head}."]
     if environment["RAY_AUTH_MODE"] != "token":
         lines.insert(

@@ -1,7 +1,8 @@
 """What trio-stt uses of Ray: one connection through Ray Client, and actors that run an engine each.
 
-The only module that imports Ray, and only once a lane connects. A server is never a driver of Ray: Ray ends the process
-of a driver a minute after the head is lost. Every method may block, so `ray_link` calls all of them on its thread.
+It imports Ray only once a lane connects, and so does `ray_errors`; no other module does. A server is never a driver of
+Ray: Ray ends the process of a driver a minute after the head is lost. Every method may block, so `ray_link` calls all
+of them on its thread.
 """
 
 import logging
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from trio_stt.errors import ClusterUnavailable, EngineError, EngineUnavailable, TranscriptionFailed, first_line
+from trio_stt.errors import ClusterUnavailable, EngineUnavailable, first_line
+from trio_stt.lanes.ray_errors import engine_error, refusal
 from trio_stt.runtime.packages import install_hint
 
 logger = logging.getLogger(__name__)
@@ -115,7 +117,7 @@ class RayClient:
             context = ray.init(self.address, namespace="trio-stt", log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:
             self.disconnect()
-            raise ClusterUnavailable(self._refusal(error)) from error
+            raise ClusterUnavailable(refusal(self.address, error)) from error
         self._connection += 1
         self._actor_class = ray.remote(self._plain_class)
         return f"Ray {context.ray_version}, Python {context.python_version}"
@@ -138,7 +140,7 @@ class RayClient:
         try:
             actor = self._actor_class.options(**options).remote(log_level, log_format)
         except Exception as error:
-            raise self._error(error) from error
+            raise engine_error(self.address, error) from error
         return ActorHandle(actor, self._connection)
 
     def call(
@@ -160,7 +162,7 @@ class RayClient:
         try:
             future = getattr(handle.actor, method).remote(*arguments).future()
         except Exception as error:
-            raise self._error(error) from error
+            raise engine_error(self.address, error) from error
         future.add_done_callback(lambda done: on_done(self._result(done)))
 
     def kill(self, handle: ActorHandle) -> None:
@@ -198,7 +200,7 @@ class RayClient:
         try:
             ray, python, own = self._ray.get(answer, timeout=60)
         except Exception as error:  # noqa: BLE001 - whatever a node answers with, it is shown
-            return ClusterNode(address=address, problem=first_line(self._error(error)))
+            return ClusterNode(address=address, problem=first_line(engine_error(self.address, error)))
         return ClusterNode(address=address, ray=ray, python=python, trio_stt=own)
 
     def _probe(self) -> None:
@@ -251,48 +253,9 @@ class RayClient:
             logger.info("Ray at %s is used without TLS (RAY_USE_TLS): speech travels unencrypted", self.address)
         return ray
 
-    def _refusal(self, error: Exception) -> str:
-        """Why Ray refused the connection, in one line."""
-        text = " ".join(str(error).split())
-        if "timeout" in text or isinstance(error, TimeoutError):
-            return (
-                f"{self.address} (ray_address) accepts connections but no call: it is no Ray cluster, or asks for a"
-                " token (RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH)"
-            )
-        if "ersion mismatch" in text or "was started with" in text:
-            return f"the Ray cluster at {self.address} needs the same Ray and Python as this server: {text}"
-        # A failure on the server's side has a traceback below it, whose last line is the reason.
-        lines = str(error).strip().splitlines()
-        reason = lines[-1].strip() if "nitialization failure" in text else first_line(error)
-        return f"the Ray cluster at {self.address} refused the connection: {reason}"
-
     def _result(self, future: Any) -> Any:
         error = future.exception()
-        return future.result() if error is None else self._error(error)
-
-    def _error(self, error: BaseException) -> EngineError:
-        """One of our errors for one of Ray's, with it as the cause."""
-        from ray import exceptions  # noqa: PLC0415 - see the module
-
-        cause = getattr(error, "cause", None)
-        mapped: EngineError
-        if isinstance(cause, ModuleNotFoundError) or isinstance(error, ModuleNotFoundError):
-            missing = first_line(cause or error)
-            mapped = EngineUnavailable(
-                f"the nodes of the Ray cluster lack a package: {missing}; install it on all of them"
-            )
-        elif isinstance(error, exceptions.RayTaskError):
-            mapped = TranscriptionFailed(f"the engine's actor raised {first_line(cause or error)}")
-        elif isinstance(error, exceptions.ActorUnschedulableError):
-            mapped = ClusterUnavailable(f"no node of the Ray cluster can run the engine: {first_line(error)}")
-        elif isinstance(error, ConnectionError):
-            mapped = ClusterUnavailable(
-                f"the connection to the Ray cluster at {self.address} was lost: {first_line(error)}"
-            )
-        else:
-            mapped = EngineUnavailable(f"the engine's actor is lost: {first_line(error)}")
-        mapped.__cause__ = error
-        return mapped
+        return future.result() if error is None else engine_error(self.address, error)
 
 
 def _versions() -> tuple[str, str, str]:
