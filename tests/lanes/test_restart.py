@@ -28,7 +28,7 @@ from trio_stt.lanes.job import Ticket, TicketState
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_health import MAX_HUNG_THREADS
 from trio_stt.lanes.lane_state import LaneState
-from trio_stt.lanes.worker import MAX_FAILED_JOBS
+from trio_stt.lanes.worker_engine import MAX_FAILED_JOBS
 
 HANG = 13
 """Length in samples of a clip on which an engine hangs; all other clips take a second."""

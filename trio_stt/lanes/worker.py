@@ -1,7 +1,7 @@
-"""One worker of a lane: loads an engine, runs the lane's batches on it, and replaces it when it is lost.
+"""One worker of a lane: runs the lane's batches on an engine, and replaces it when it is lost.
 
-Owns the jobs that run, the deadline of each call, and the decision that an engine is lost. Which jobs run is the lane's
-decision. Text of transcripts is never logged.
+Owns the jobs that run, their attempts, and the pauses between engines. Which jobs run is the lane's decision; whether
+an engine is lost is `WorkerEngine`'s. Text of transcripts is never logged.
 """
 
 import logging
@@ -13,16 +13,14 @@ import trio
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineError, EngineUnavailable, SettingError, TranscriptionFailed
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineInfo, Request, Transcript
+from trio_stt.lanes.engines.base import EngineInfo, Request, Transcript
 from trio_stt.lanes.executor import EngineExecutor
 from trio_stt.lanes.job import JobKind, JobResult, Ticket, TicketState
 from trio_stt.lanes.lane_health import LaneHealth
 from trio_stt.lanes.work_meter import WorkMeter
+from trio_stt.lanes.worker_engine import WorkerEngine
 
 logger = logging.getLogger(__name__)
-
-MAX_FAILED_JOBS = 5
-"""An engine that fails this many jobs in a row is replaced: it is unlikely that all the clips are at fault."""
 
 MAX_ATTEMPTS_PER_JOB = 2
 """Attempts on all engines together. A clip that makes engines hang costs two engines at most."""
@@ -33,16 +31,6 @@ FIRST_RELOAD_PAUSE_S = 1.0
 MAX_RELOAD_PAUSE_S = 60.0
 """Longest pause in seconds between two loads: an engine that can be loaded again is found within a minute."""
 
-_AUDIO_PER_DEADLINE_S = 10.0
-"""A call may take `job_deadline_s`, and the same again for every 10 s of audio in it."""
-
-_MIN_REMOTE_DEADLINE_S = 660.0
-"""Seconds that a call to a remote engine may take at least. Such an engine has a timeout of its own, of 600 s at most,
-and its error says more than ours."""
-
-_WARM_UP_DEADLINE_FACTOR = 10.0
-"""The first call may compile kernels, so it has this many times the deadline."""
-
 
 class Worker:
     """Runs batches on one engine at a time, and settles each ticket or hands it back.
@@ -51,8 +39,8 @@ class Worker:
     fail the others. A job that failed alone is tried again if it is a final, because nothing will replace it. When the
     engine is lost, finals with one attempt are handed back for another engine, and partials are dropped.
 
-    An engine is lost when a call exceeds its deadline, when it fails job after job, or when it reports that it cannot
-    go on. The worker then loads another one with a fresh executor, after a pause that grows with each load.
+    After an engine is lost, the worker loads another one with a fresh executor, after a pause that grows with each
+    load.
 
     Args:
         lane: The lane's name, for messages.
@@ -61,8 +49,8 @@ class Worker:
         requeue: Takes a final that needs another engine; its ticket stays in the state RUNNING.
         health: Gets a report of every engine that is loaded or lost.
         meter: Counts each job once, however many attempts it had.
-        job_deadline_s: Called before every call: seconds that it may take, apart from its audio; may be infinite.
-        warmup_clips: Transcribed after each load; may be empty.
+        job_deadline_s: Of each engine, see `WorkerEngine`.
+        warmup_clips: Of each engine, as above.
     """
 
     def __init__(
@@ -87,12 +75,7 @@ class Worker:
         self._warmup_clips = warmup_clips
         self._running: Sequence[Ticket] = ()
         self._reload_pause_s = FIRST_RELOAD_PAUSE_S
-        # Of the current engine.
-        self._executor: EngineExecutor
-        self._remote = False
-        self._lost: EngineUnavailable | None = None
-        self._hung = False
-        self._failed_jobs = 0
+        self._engine: WorkerEngine
         self._retired = self._serving = False
         self._interruptible = trio.CancelScope()  # entered wherever the worker has no jobs
 
@@ -120,13 +103,17 @@ class Worker:
         """Keep an engine loaded and run batches on it, until cancelled or retired; then close it."""
         first_load = True
         while not self._retired:
-            self._executor = self._new_executor()
-            self._lost, self._hung, self._failed_jobs = None, False, 0
+            self._engine = WorkerEngine(
+                self._lane,
+                self._new_executor(),
+                job_deadline_s=self._job_deadline_s,
+                warmup_clips=self._warmup_clips,
+            )
             try:
                 error = await self._use_engine(first_load=first_load)
             finally:
                 # An executor's aclose is shielded and has a deadline of its own.
-                await self._release_engine()  # noqa: ASYNC102
+                await self._engine.release(self._health.engine_returned)  # noqa: ASYNC102
             first_load = False
             if error is None:
                 return
@@ -150,15 +137,15 @@ class Worker:
         info: EngineInfo | None = None
         try:
             with self._new_scope():
-                info = await self._load()
+                info = await self._engine.load()
         except EngineUnavailable as error:
-            self._health.load_failed(error, first=first_load, hung=self._hung)
+            self._health.load_failed(error, first=first_load, hung=self._engine.hung)
             return error
         if info is None:
             return None
         self._serving = True
         self._health.engine_loaded(info)
-        while self._lost is None and not self._retired:
+        while self._engine.lost is None and not self._retired:
             batch: Sequence[Ticket] = ()
             # A scope that is cancelled just after jobs were taken has no effect: nothing in it waits any more.
             with self._new_scope():
@@ -166,34 +153,11 @@ class Worker:
             if batch:
                 await self._run_batch(batch)
         self._serving = False
-        if self._lost is None:
+        if self._engine.lost is None:
             self._health.engine_retired()
         else:
-            self._health.engine_lost(self._lost, hung=self._hung)
-        return self._lost
-
-    async def _load(self) -> EngineInfo:
-        """Load an engine and warm it up.
-
-        Raises:
-            EngineUnavailable: It could not be loaded, or was lost in the warm-up. Another failure of the warm-up says
-                little about real clips, so it is only logged.
-        """
-        info = await self._executor.start()
-        self._remote = info.device == "remote"
-        for clip in self._warmup_clips:
-            try:
-                await self._transcribe([Request(samples=clip)], deadline_factor=_WARM_UP_DEADLINE_FACTOR)
-            except TranscriptionFailed as error:
-                logger.warning("%s lane: warm-up failed: %s", self._lane, error, exc_info=error.__cause__)
-        return info
-
-    async def _release_engine(self) -> None:
-        if self._hung:
-            # The executor is busy for good; closing would only wait in vain.
-            self._executor.abandon(self._health.engine_returned)
-        else:
-            await self._executor.aclose(discard=self._lost is not None)
+            self._health.engine_lost(self._engine.lost, hung=self._engine.hung)
+        return self._engine.lost
 
     async def _run_batch(self, tickets: Sequence[Ticket]) -> None:
         self._running = tickets
@@ -232,45 +196,25 @@ class Worker:
             for job in (ticket.job for ticket in tickets)
         ]
         try:
-            return await self._transcribe(batch)
+            return await self._engine.transcribe(batch)
         except EngineError as error:
             logger.warning("%s lane: %s failed: %s", self._lane, what, error, exc_info=error.__cause__)
             # An executor may refuse without a checkpoint: a long queue of refusals must not block the event loop.
             await trio.lowlevel.checkpoint()
             return error
 
-    async def _transcribe(self, batch: Sequence[Request], *, deadline_factor: float = 1.0) -> list[Transcript]:
-        """Make one call within its deadline.
-
-        Raises:
-            TranscriptionFailed: The engine failed this batch.
-            EngineUnavailable: The engine is lost.
-        """
-        audio_s = sum(request.samples.size for request in batch) / SAMPLE_RATE_HZ
-        limit_s = self._job_deadline_s() * (1.0 + audio_s / _AUDIO_PER_DEADLINE_S)
-        if self._remote:
-            limit_s = max(limit_s, _MIN_REMOTE_DEADLINE_S)
-        limit_s *= deadline_factor
-        try:
-            # The deadline cancels only the wait: a native call cannot be interrupted and keeps its thread.
-            with trio.move_on_after(limit_s):
-                return await self._executor.transcribe(batch)
-        except EngineUnavailable as error:
-            self._lost = error
-            raise
-        # Only an exceeded deadline gets here: when the lane is cancelled, `Cancelled` passes through `move_on_after`.
-        self._hung = True
-        self._lost = EngineUnavailable(f"the engine did not answer within {limit_s:g} s (see job_deadline_s)")
-        raise self._lost
-
     def _retries(self, ticket: Ticket, *, alone: bool) -> bool:
         """Whether this engine gets a failed job again; not one that was cancelled meanwhile."""
-        if self._lost is not None or ticket.attempts >= MAX_ATTEMPTS_PER_JOB or ticket.state is not TicketState.RUNNING:
+        if (
+            self._engine.lost is not None
+            or ticket.attempts >= MAX_ATTEMPTS_PER_JOB
+            or ticket.state is not TicketState.RUNNING
+        ):
             return False
         return not alone or ticket.job.kind is JobKind.FINAL
 
     def _complete(self, ticket: Ticket, transcript: Transcript) -> None:
-        self._failed_jobs = 0
+        self._engine.count_completed()
         self._reload_pause_s = FIRST_RELOAD_PAUSE_S
         queue_delay_s, inference_s = self._count(ticket, completed=True)
         ticket.complete(
@@ -284,7 +228,7 @@ class Worker:
 
     def _fail(self, ticket: Ticket, error: EngineError) -> None:
         """Settle a job that failed, or hand it back if only the engine is to blame."""
-        if self._lost is not None and ticket.state is TicketState.RUNNING:
+        if self._engine.lost is not None and ticket.state is TicketState.RUNNING:
             if ticket.job.kind is JobKind.PARTIAL:
                 self._meter.count_dropped()
                 ticket.drop("engine lost")
@@ -294,9 +238,7 @@ class Worker:
                 return
         self._count(ticket, completed=False)
         if isinstance(error, TranscriptionFailed):
-            self._failed_jobs += 1
-            if self._failed_jobs >= MAX_FAILED_JOBS and self._lost is None:
-                self._lost = EngineUnavailable(f"{self._failed_jobs} jobs failed in a row; the last one: {error}")
+            self._engine.count_failed(error)
         ticket.fail(error)
 
     def _count(self, ticket: Ticket, *, completed: bool) -> tuple[float, float]:
