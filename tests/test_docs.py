@@ -18,7 +18,7 @@ OTHER_FLAGS = frozenset(
     {
         *("--scope", "--name", "--format"),  # flags of other commands of trio-stt
         *("--channels", "--max-line-width", "--max-lines", "--server"),  # of transcribe
-        *("--key-file", "--key", "--ca-file"),  # of listen and transcribe
+        *("--key-file", "--key", "--ca-file", "--list-devices"),  # of listen and transcribe
         *("--group", "--extra"),  # of uv
         *("--no-cache-dir", "--upgrade", "--force"),  # of pip, pipx and uv
         *("--rm", "--data-binary"),  # of docker and curl

@@ -1,9 +1,12 @@
 """The Python client against the real server and model, on Trio and asyncio."""
 
+import io
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -15,6 +18,7 @@ from tests.support.in_process import serving
 from tests.support.keyed_server import rig
 from tests.support.real import moonshine_asset
 from tests.support.wer import BECKETT, word_error_rate
+from trio_stt.cli import main
 from trio_stt.cli.listen import Output, _listen
 from trio_stt.cli.server_options import ServerOptions
 from trio_stt.client import ClientSession, ConnectError, SessionClosed, connect
@@ -123,6 +127,21 @@ async def test_keys_wrong_addresses_and_errors_in_the_block(monkeypatch: pytest.
             pass
 
 
+def test_listen_lists_the_microphones(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    devices = [{"name": "Speaker", "max_input_channels": 0}, {"name": "USB microphone", "max_input_channels": 1}]
+    monkeypatch.setitem(sys.modules, "sounddevice", SimpleNamespace(query_devices=lambda: devices))
+    assert main(["listen", "--list-devices"]) == 0
+    assert capsys.readouterr().out == "1  USB microphone\n"
+
+
+def test_listen_names_a_file_that_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("trio_stt.cli.listen._sound_card", lambda _: None)
+    assert main(["listen", "-o", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"trio-stt: --output: {tmp_path} cannot be written: Is a directory\n"
+
+
 async def test_listen_prints_finals(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     @contextmanager
     def microphone(take: Callable[[bytes], object]) -> Iterator[None]:
@@ -137,3 +156,7 @@ async def test_listen_prints_finals(monkeypatch: pytest.MonkeyPatch, capsys: pyt
             out = capsys.readouterr().out
             assert "better" in out.lower(), format_name
             assert ("-->" in out, out.startswith("{")) == (format_name == "srt", format_name == "jsonl")
+        # With a file, nothing goes to standard output.
+        with io.StringIO() as file, trio.fail_after(60):
+            await _listen(ServerOptions(url=url), None, Output("text", file), microphone)
+            assert ("better" in file.getvalue(), capsys.readouterr().out) == (True, "")

@@ -93,14 +93,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
         return bench(bench_options(parsed))
     if parsed.command == "listen":
-        from trio_stt.cli.listen import listen  # noqa: PLC0415 - see above
-
-        return listen(
-            server_options(parsed, parsed.url),
-            language=parsed.language,
-            format_name=parsed.format,
-            device=parsed.device,
-        )
+        return _listen(parsed)
     if parsed.command == "completion":
         from shtab import complete  # noqa: PLC0415 - see above
 
@@ -111,6 +104,20 @@ def _run(parsed: argparse.Namespace) -> int:
     if parsed.command == "transcribe" and (server := remote_server(parsed, given_settings(parsed))):
         return _transcribe_remotely(parsed, server)
     return _run_with_settings(parsed)
+
+
+def _listen(parsed: argparse.Namespace) -> int:
+    from trio_stt.cli.listen import list_devices, listen  # noqa: PLC0415 - see `_run`
+
+    if parsed.list_devices:
+        return list_devices()
+    return listen(
+        server_options(parsed, parsed.url),
+        language=parsed.language,
+        format_name=parsed.format,
+        device=parsed.device,
+        output_file=parsed.output,
+    )
 
 
 def _run_node(parsed: argparse.Namespace) -> int:

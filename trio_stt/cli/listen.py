@@ -6,7 +6,9 @@ It owns the terminal and the signals. `microphone` owns the sound card, `trio_st
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any, TextIO
 
 import trio
 
@@ -36,25 +38,48 @@ def listen(
     language: str | None,
     format_name: str,
     device: str | None,
+    output_file: str | None = None,
     microphone: Microphone | None = None,
 ) -> int:
     """Listen until the microphone ends or SIGINT comes; return the exit status.
 
     Raises:
-        SettingError: There is no microphone, or the package that reads it is not installed.
+        SettingError: There is no microphone, the package that reads it is not installed, or the file cannot be written.
         ConnectError: The server cannot be reached.
         SessionClosed: The server closed the session, or it was lost.
     """
     opened = microphone or _sound_card(device)
-    with unwrap_errors(ConnectError, SessionClosed, SettingError):
-        trio.run(_listen, server, language, Output(format_name), opened)
+    with unwrap_errors(ConnectError, SessionClosed, SettingError), _opened_file(output_file) as file:
+        trio.run(_listen, server, language, Output(format_name, file), opened)
     return 0
 
 
-class Output:
-    """Prints events: finals to standard output, partials to one line of a terminal that is rewritten."""
+def list_devices() -> int:
+    """Print the microphones that `--device` takes; return the exit status.
 
-    def __init__(self, format_name: str) -> None:
+    Raises:
+        SettingError: The package that reads them is not installed.
+    """
+    for number, device in enumerate(_sounddevice().query_devices()):
+        if device["max_input_channels"]:
+            print(f"{number}  {device['name']}")
+    return 0
+
+
+def _opened_file(path: str | None) -> AbstractContextManager[TextIO | None]:
+    if path is None:
+        return nullcontext()
+    try:
+        return Path(path).open("w", encoding="utf-8")
+    except OSError as error:
+        raise SettingError(f"--output: {path} cannot be written: {error.strerror or error}") from None
+
+
+class Output:
+    """Prints events: finals to a file or standard output, partials to one line of a terminal that is rewritten."""
+
+    def __init__(self, format_name: str, file: TextIO | None = None) -> None:
+        self._file = file
         self._format_name = format_name
         self._rewrites = format_name == "text" and sys.stderr is not None and sys.stderr.isatty()
         self._segments: list[SpokenSegment] = []
@@ -64,12 +89,12 @@ class Output:
         if isinstance(event, (Error, WarningEvent)):
             print(f"{self._clear()}trio-stt: {event.message}", file=sys.stderr, flush=True)
         elif isinstance(event, (Final, Realtime)) and self._format_name == "jsonl":
-            print(encode(event), flush=True)
+            print(encode(event), file=self._file, flush=True)
         elif isinstance(event, Final):
             self._segments.append(spoken_segment("-", event))
             if self._format_name == "text":
                 print(self._clear(), end="", file=sys.stderr, flush=True)
-                print(event.text, flush=True)
+                print(event.text, file=self._file, flush=True)
         elif isinstance(event, Realtime) and self._rewrites:
             print(f"{self._clear()}{event.text}", end="", file=sys.stderr, flush=True)
 
@@ -77,7 +102,7 @@ class Output:
         """Print what is printed at the end."""
         print(self._clear(), end="", file=sys.stderr, flush=True)
         if self._format_name == "srt":
-            print(as_srt(self._segments), end="", flush=True)
+            print(as_srt(self._segments), end="", file=self._file, flush=True)
 
     def _clear(self) -> str:
         return _CLEAR_LINE if self._rewrites else ""
@@ -118,16 +143,26 @@ async def _end_at_signal(blocks: trio.MemorySendChannel[bytes]) -> None:
             blocks.close()
 
 
+def _sounddevice() -> Any:
+    """The package that reads microphones.
+
+    Raises:
+        SettingError: It is not installed.
+    """
+    try:
+        import sounddevice  # noqa: PLC0415 - an extra, and it opens the sound system
+    except (ImportError, OSError) as error:
+        raise SettingError(f"listen: cannot use a microphone: {error}; run `{install_hint('mic')}`") from None
+    return sounddevice
+
+
 def _sound_card(device: str | None) -> Microphone:
     """The sound card's microphone.
 
     Raises:
         SettingError: The package that reads it is not installed, or there is none.
     """
-    try:
-        import sounddevice  # noqa: PLC0415 - an extra, and it opens the sound system
-    except (ImportError, OSError) as error:
-        raise SettingError(f"listen: cannot use a microphone: {error}; run `{install_hint('mic')}`") from None
+    sounddevice = _sounddevice()
 
     @contextmanager
     def opened(take: Callable[[bytes], object]) -> Iterator[None]:

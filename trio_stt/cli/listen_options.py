@@ -18,4 +18,6 @@ def add_listen_arguments(parser: argparse.ArgumentParser) -> None:
         default="text",
         help="text: finals, with live text on a terminal; jsonl: live texts and finals as they come; srt: at the end",
     )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write there, not to standard output")
     parser.add_argument("--device", metavar="NAME|N", help="microphone, by its name or number")
+    parser.add_argument("--list-devices", action="store_true", help="print the microphones with their numbers, and end")
