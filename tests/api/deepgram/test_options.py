@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_stt.api.deepgram.options import Encoding, ListenOptions, parse_options
+from trio_stt.api.deepgram.route import with_language
 from trio_stt.api.request_error import RequestError
+from trio_stt.lanes.engines.language_support import LanguageSupport
 
 RAW = {"encoding": ["linear16"], "sample_rate": ["16000"]}
 NAMES = [
@@ -75,6 +77,15 @@ def test_refused_parameters(query: dict[str, list[str]], message: str) -> None:
         parse_options(query)
     assert str(refused.value).startswith(message)
     assert refused.value.status == 400
+
+
+def test_language_of_a_client_counts_where_those_of_the_model_are_known() -> None:
+    options = ListenOptions(language="en-US")
+    assert with_language(options, LanguageSupport(known=("en",), loaded="en")) == options
+    assert with_language(options, LanguageSupport()) == ListenOptions()  # Pipecat and LiveKit send one always
+    for languages in (LanguageSupport(known=("de",), loaded="de"), LanguageSupport(assumed="de")):
+        with pytest.raises(RequestError, match="language: "):
+            with_language(options, languages)
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.lists(st.text(), max_size=3), max_size=4))

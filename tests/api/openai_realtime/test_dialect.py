@@ -248,6 +248,8 @@ def test_first_language_that_the_engine_has_is_chosen() -> None:
     assert chosen(english, "fr", "en-US") == "en-US"
     assert chosen(english, "fr", "de") == "fr"  # the session says that there is none
     assert chosen(None, "fr", "en") == "fr"
+    assert chosen(LanguageSupport(), "en") is None  # most clients send one, and end on any error
+    assert chosen(LanguageSupport(assumed="de"), "en") == "en"
 
 
 def test_binary_frame_closes_with_1003() -> None:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import cast
 from uuid import NAMESPACE_URL, uuid5
 
+from msgspec.structs import replace
 from quart import Blueprint, Response, request
 
 from trio_stt.api.deepgram.answers import file_answer
@@ -22,6 +23,7 @@ from trio_stt.api.request_error import RequestError
 from trio_stt.api.request_language import choose_language
 from trio_stt.api.upload import place, prepare_upload, receive_sound, with_request_errors
 from trio_stt.api.websocket_transport import CLOSE_INTERNAL_ERROR
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.deepgram_errors import LISTEN_PATH, IdentifiedRequest, current_request
 from trio_stt.protocol.event_objects import iso
@@ -104,7 +106,7 @@ def _new_translators(server_state: ServerState, handshake: Handshake) -> list[Li
         options = parse_options(query)
         engine = server_state.lanes.lane_for(JobKind.FINAL).engine
         if engine:  # otherwise the session judges the language once an engine is loaded
-            choose_language(_languages(options), engine.languages)
+            options = with_language(options, engine.languages)
     except RequestError as error:
         raise HandshakeRefused(error.status, str(error)) from None
     metadata, created = _metadata(server_state), iso(time.time())
@@ -123,6 +125,16 @@ def _new_translators(server_state: ServerState, handshake: Handshake) -> list[Li
 
 def _languages(options: ListenOptions) -> list[str]:
     return [options.language] if options.language else []
+
+
+def with_language(options: ListenOptions, languages: LanguageSupport) -> ListenOptions:
+    """The options of a live client with a language that its session takes.
+
+    Raises:
+        RequestError: The model does not have the language.
+    """
+    choose_language(_languages(options), languages)
+    return replace(options, language="") if languages.is_unknown else options
 
 
 def live_settings(settings: Settings, options: ListenOptions) -> Settings:

@@ -263,8 +263,13 @@ class RealtimeDialect:
 
 
 def _first_available(wanted: Sequence[str], support: LanguageSupport | None) -> str | None:
-    """The first language that the engine has; where it has none of them, the first, which the session refuses."""
+    """The first language that the engine has; where it has none of them, the first, which the session refuses.
+
+    None where nothing is known of the engine's languages: most clients send one without a wish, and end on any error.
+    """
     if support is not None:
+        if support.is_unknown:
+            return None
         for name in wanted:
             with suppress(LanguageUnavailable):
                 support.choose(name)

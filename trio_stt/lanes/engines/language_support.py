@@ -93,6 +93,11 @@ class LanguageSupport:
         return None
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether neither the model nor a setting says what it transcribes: what a client names may be right."""
+        return not self.known and not self.per_request and self.in_force is None
+
+    @property
     def in_force(self) -> str | None:
         """Code of the language of all requests that choose none; None if the model detects it."""
         return self.loaded or self.assumed
