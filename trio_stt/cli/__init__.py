@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
+from typing import Any
 
 from trio_stt.cli.bench_options import add_bench_arguments, bench_options
 from trio_stt.cli.cluster_options import add_cluster_arguments
@@ -18,7 +19,7 @@ from trio_stt.cli.models_options import add_models_arguments
 from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.cli.parser import Parser
 from trio_stt.cli.plan_options import add_plan_arguments
-from trio_stt.cli.server_options import ServerOptions, server_options
+from trio_stt.cli.server_options import server_options
 from trio_stt.cli.transcribe_options import add_transcribe_arguments, remote_server, subtitle_layout
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
 from trio_stt.processes.membership import is_member
@@ -29,13 +30,14 @@ _INTERRUPTED = 130  # the status of shells for SIGINT
 _SERVER_ONLY = frozenset(
     declaration.name
     for declaration in declarations()
-    if declaration.group == "access"
-    or declaration.name in {"host", "port", "processes", "max_sessions", "max_active_speakers"}
-    or declaration.name
-    in {"stream_stall_timeout_s", "idle_timeout_s", "shutdown_grace_s", "audio_queue_size", "max_audio_packet_bytes"}
+    if declaration.group in ("access", "wake")
     or "realtime" in declaration.name
-    or "wake" in declaration.name
     or declaration.name.startswith(("record", "resume"))
+    or declaration.name
+    in (
+        *("host", "port", "processes", "max_sessions", "max_active_speakers", "stream_stall_timeout_s"),
+        *("idle_timeout_s", "shutdown_grace_s", "audio_queue_size", "max_audio_packet_bytes"),
+    )
 )
 """Settings without a meaning for `transcribe`: it runs one session without a network, partials or a recording."""
 
@@ -99,11 +101,13 @@ def _run(parsed: argparse.Namespace) -> int:
 
         print(complete(_parser(), parsed.shell))
         return 0
-    if parsed.command in ("keys", "cluster"):
-        return keys(parsed) if parsed.command == "keys" else _run_node(parsed)
-    if parsed.command == "transcribe" and (server := remote_server(parsed, given_settings(parsed))):
-        return _transcribe_remotely(parsed, server)
-    return _run_with_settings(parsed)
+    if parsed.command == "keys":
+        return keys(parsed)
+    if parsed.command == "cluster":
+        from trio_stt.cli.cluster import cluster  # noqa: PLC0415 - see above
+
+        return cluster(parsed)
+    return _transcribe(parsed) if parsed.command == "transcribe" else _run_with_settings(parsed)
 
 
 def _listen(parsed: argparse.Namespace) -> int:
@@ -120,26 +124,30 @@ def _listen(parsed: argparse.Namespace) -> int:
     )
 
 
-def _run_node(parsed: argparse.Namespace) -> int:
-    from trio_stt.cli.cluster import cluster  # noqa: PLC0415 - see above
-
-    return cluster(parsed)
-
-
-def _transcribe_remotely(parsed: argparse.Namespace, server: ServerOptions) -> int:
-    from trio_stt.cli.transcribe_remote import transcribe_remotely  # noqa: PLC0415 - see above
+def _transcribe(parsed: argparse.Namespace) -> int:
     from trio_stt.protocol.subtitle_lines import SubtitleLayout  # noqa: PLC0415 - see above
 
     given = given_settings(parsed)
+    server = remote_server(parsed, given)
+    request: dict[str, Any] = {
+        "files": parsed.files,
+        "format_name": parsed.format,
+        "target": parsed.output,
+        "channels": parsed.channels,
+        "layout": SubtitleLayout(**subtitle_layout(parsed)),
+    }
+    if server is None:
+        from trio_stt.cli.transcribe import transcribe  # noqa: PLC0415 - see above
+
+        return transcribe(load_settings(given), **request)
+    from trio_stt.cli.transcribe_remote import transcribe_remotely  # noqa: PLC0415 - see above
+
+    language, prompt = given.get("language"), given.get("initial_prompt")
     return transcribe_remotely(
         server,
-        files=parsed.files,
-        format_name=parsed.format,
-        target=parsed.output,
-        channels=parsed.channels,
-        layout=SubtitleLayout(**subtitle_layout(parsed)),
-        language=str(given["language"]) if "language" in given else None,
-        prompt=str(given["initial_prompt"]) if "initial_prompt" in given else None,
+        **request,
+        language=None if language is None else str(language),
+        prompt=None if prompt is None else str(prompt),
     )
 
 
@@ -162,19 +170,7 @@ def _run_with_settings(parsed: argparse.Namespace) -> int:
         from trio_stt.cli.doctor import doctor  # noqa: PLC0415 - see above
 
         return doctor(settings, as_json=parsed.json)
-    if parsed.command == "serve":
-        return _serve(settings)
-    from trio_stt.cli.transcribe import transcribe  # noqa: PLC0415 - see above
-    from trio_stt.protocol.subtitle_lines import SubtitleLayout  # noqa: PLC0415 - see above
-
-    return transcribe(
-        settings,
-        files=parsed.files,
-        format_name=parsed.format,
-        target=parsed.output,
-        channels=parsed.channels,
-        layout=SubtitleLayout(**subtitle_layout(parsed)),
-    )
+    return _serve(settings)
 
 
 def _serve(settings: Settings) -> int:

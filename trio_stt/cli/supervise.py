@@ -94,7 +94,7 @@ def bind_all(
     The first listens, which keeps others from the port; each further one does once its process serves.
 
     Raises:
-        SettingError: They cannot.
+        SettingError: The address cannot be bound.
     """
     with ExitStack() as stack:
         try:
@@ -175,7 +175,7 @@ def private_folder() -> str:
     """A new folder that only this user may enter, for the sockets between the processes.
 
     Raises:
-        SettingError: There is none to be had, or its path is too long for a socket.
+        SettingError: It cannot be created, or its path is too long for a socket.
     """
     parents = [os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0], os.environ.get("XDG_RUNTIME_DIR"), None]
     error: OSError | None = None

@@ -17,7 +17,7 @@ _LARGEST = frozenset({"trio_stt_max_sessions", "trio_stt_lane_up", "python_info"
 """Gauges that mean the same in every process, or what one process has."""
 _LEAST = frozenset({"process_start_time_seconds"})
 _MAX_ENDED = 256
-"""Ended processes whose counters are remembered, each by itself; a server that lost more has other worries."""
+"""Ended processes whose counters are remembered. This bounds the memory where processes keep ending."""
 
 
 class Family(msgspec.Struct, frozen=True):

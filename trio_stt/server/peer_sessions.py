@@ -1,7 +1,8 @@
 """Sessions of this process whose client is connected to another one, and the reverse.
 
 The id of a session names its process. A client that resumes through another process stays connected there, and its
-messages go back and forth between both: a TLS connection could not be handed over, nor what is already read of one.
+messages go back and forth between both, because the state of a TLS connection cannot be handed over, nor can data that
+was already read from it.
 """
 
 import re

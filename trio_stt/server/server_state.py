@@ -177,7 +177,9 @@ class ServerState:
     # --- what sessions take ---
 
     def take_speaker(self, session_id: str) -> bool:
-        """Take a speaker slot, if need be that of this process's longest disconnected session, ending its utterance.
+        """Take a speaker slot; where none is free, that of the session that has been disconnected longest.
+
+        The utterance of that session ends. Sessions of other processes keep their slots.
 
         Returns:
             False when connected sessions hold `max_active_speakers` slots.

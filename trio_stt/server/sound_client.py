@@ -38,7 +38,7 @@ def file_settings(settings: Settings) -> Settings:
 
 
 class SoundClient:
-    """Sends one sound to a session; it is closed in the end.
+    """Sends one sound to a session, as its client and its connection.
 
     Args:
         sound: The open sound, which is closed at the end.
@@ -113,8 +113,9 @@ class SoundClient:
 
     def close(self) -> None:
         """Close the sound."""
-        self._over = True  # before the look at `_decoding`: one of both threads closes it, or both do
-        if not self._decoding:  # otherwise a thread that was left behind still decodes it
+        # Set before `_decoding` is read, and a thread that still decodes reads it last: so at least one of both closes.
+        self._over = True
+        if not self._decoding:
             self._sound.close()
 
     async def receive(self) -> Message:

@@ -162,7 +162,7 @@ class AudioProcessor:
                 pass
 
     def _warning(self, marker: Gap | None) -> str:
-        """Why an utterance ends that its speaker did not end."""
+        """What the client is told when an utterance is ended from outside; empty for nothing."""
         match marker:
             case Gap.GAP:
                 return ""
@@ -203,7 +203,7 @@ class AudioProcessor:
 
     def _end_utterance(self, warning: str = "") -> None:
         """End the running utterance, with a warning if it was accepted; the stream goes on."""
-        if warning and self._state.utterance is not None:  # without one, it was refused and leaves no trace
+        if warning and self._state.utterance is not None:  # an utterance that was refused leaves no trace
             self._publisher.warning(warning)
         if self._state.streaming:
             self._utterances.handle(self._pipeline.flush())

@@ -147,9 +147,8 @@ class Delivery:
         """
         try:
             while True:
-                with trio.move_on_after(
-                    SEND_TIMEOUT_S / 4
-                ):  # a look now and then costs less than a timer for each send
+                # A look now and then costs less than a timer for each send.
+                with trio.move_on_after(SEND_TIMEOUT_S / 4):
                     await self.overflowed.wait()
                     raise ClientStalled(f"more than {MAX_EVENTS} events are waiting for the client")
                 since_s = self._sending_since_s
