@@ -1,5 +1,6 @@
 """The supervisor's rules, with processes that are small scripts: start, restart, replacement and end."""
 
+import errno
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -16,6 +18,7 @@ import trio
 from trio_stt.processes import supervised_process, supervisor
 from trio_stt.processes.membership import socket_path
 from trio_stt.processes.shared_table import SharedTable
+from trio_stt.processes.supervised_process import SupervisedProcess
 from trio_stt.processes.supervisor import Place, Supervisor, exit_status, restart_delay_s
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="several processes need Linux")
@@ -139,6 +142,40 @@ async def test_dead_process_is_replaced_and_leaves_nothing(tmp_path: Path) -> No
         await scripts.until(("ready", 3), ("ready", 4))
         assert sorted(scripts.table.instances()) == [3, 4]
         assert not scripts.has_socket(1)
+
+
+async def test_process_that_ends_at_each_start_is_started_until_it_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_MAX_DELAY_S", 0.01)
+    async with supervised(tmp_path) as scripts:
+        scripts.mode("status 3")
+        os.kill(scripts.pid(1), signal.SIGKILL)
+        await scripts.until(*(("start", number) for number in (3, 4, 5)))
+        assert 2 in scripts.table.instances(), "the other serves on"
+        scripts.mode("serve")
+        with trio.fail_after(20):
+            while not any(event == "ready" and number > 2 for event, number in scripts.events):  # noqa: ASYNC110 - of others
+                await trio.sleep(0.02)
+
+
+async def test_process_that_the_system_cannot_start_is_started_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = iter([OSError(errno.EAGAIN, "Resource temporarily unavailable")] * 10)
+
+    async def start(*arguments: Any) -> SupervisedProcess:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        return await supervised_process.start_process(*arguments)
+
+    monkeypatch.setattr(supervisor, "_MAX_DELAY_S", 0.01)
+    async with supervised(tmp_path) as scripts:
+        monkeypatch.setattr(supervisor, "start_process", start)
+        os.kill(scripts.pid(1), signal.SIGKILL)
+        await scripts.until(("ready", 13))
+        assert sorted(scripts.table.instances()) == [2, 13], "a failed start leaves no row of the table in use"
+    assert "a process cannot be started: Resource temporarily unavailable" in caplog.text
 
 
 async def test_process_that_hangs_is_killed_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

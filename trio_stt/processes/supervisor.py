@@ -130,18 +130,35 @@ class Supervisor:
 
     async def _start_place(self, place: Place) -> int:
         place.process = process = await self._start(place)
+        if process is None:
+            return 1
         return 0 if await process.wait_ready() else exit_status(process.status)
 
-    async def _start(self, place: Place) -> SupervisedProcess:
+    async def _start(self, place: Place) -> SupervisedProcess | None:
+        """Start a process for a place; None if the system cannot, which is logged."""
         self._started = self._started % MAX_INSTANCE + 1
         row = self._free_rows.pop(0)
         self._table.assign(row, self._started)
+        try:
+            process = await self._start_with(row, self._started, place)
+        except OSError as error:  # no memory, processes or descriptors
+            self._table.clear(row)
+            self._free_rows.append(row)
+            logger.error("a process cannot be started: %s", error.strerror or error)  # noqa: TRY400 - the reason is enough
+            return None
+        self._living.add(process)
+        self._nursery.start_soon(self._follow, process)
+        if self._stop.is_set():  # the signal came while it was started
+            self._nursery.start_soon(process.end, self._grace_s)
+        return process
+
+    async def _start_with(self, row: int, instance: int, place: Place) -> SupervisedProcess:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
             membership = Membership(
-                instance=self._started,
-                first=self._started == 1,
+                instance=instance,
+                first=instance == 1,
                 leader=place is self._places[0],
                 link=theirs.fileno(),
                 table=self._table.descriptor,
@@ -152,12 +169,11 @@ class Supervisor:
                 listeners=tuple(listener.fileno() for listener in place.listeners),
                 wyoming_listeners=tuple(listener.fileno() for listener in place.wyoming_listeners),
             )
-            process = await start_process(self._command, membership, ours)
-        self._living.add(process)
-        self._nursery.start_soon(self._follow, process)
-        if self._stop.is_set():  # the signal came while it was started
-            self._nursery.start_soon(process.end, self._grace_s)
-        return process
+            try:
+                return await start_process(self._command, membership, ours)
+            except OSError:
+                ours.close()
+                raise
 
     async def _follow(self, process: SupervisedProcess) -> None:
         await process.watch()
@@ -180,15 +196,19 @@ class Supervisor:
     async def _restart(self, place: Place, dead: SupervisedProcess) -> None:
         steady = trio.current_time() - dead.ready_at_s >= _STEADY_S
         place.failures = 1 if steady else place.failures + 1
-        delay_s = restart_delay_s(place.failures)
         if not self._stop.is_set():
+            delay_s = restart_delay_s(place.failures)
             logger.error(
                 "process %d ended with status %d; its successor starts in %g s", dead.pid, dead.status, delay_s
             )
-        await trio.sleep(delay_s)
-        if self._stop.is_set():
-            await trio.sleep_forever()  # `run` ends this task
-        place.process = await self._start(place)
+        successor = None
+        while successor is None:
+            await trio.sleep(restart_delay_s(place.failures))
+            if self._stop.is_set():
+                await trio.sleep_forever()  # `run` ends this task
+            successor = await self._start(place)
+            place.failures += successor is None
+        place.process = successor
 
     async def _replace_all(self) -> None:
         """Replace one process after the other, each after its successor serves, so that no connection is refused."""
@@ -208,7 +228,7 @@ class Supervisor:
 
     async def _replace(self, place: Place) -> bool:
         old, new = place.process, await self._start(place)
-        if not await new.wait_ready():
+        if new is None or not await new.wait_ready():
             return False
         place.process, place.failures = new, 0
         if old is not None and not old.ended.is_set():
