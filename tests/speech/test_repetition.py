@@ -76,12 +76,31 @@ def test_words_without_repetition_pass(numbers: list[int]) -> None:
     assert rejected_text(" ".join(f"word{number}" for number in numbers)) is None
 
 
-@pytest.mark.parametrize("text", ["You", "you.", "Thank you!", "Thanks for watching.", "Bye-bye."])
+@pytest.mark.parametrize("text", ["You", "you.", "Thank you!", "Thanks for watching.", "Bye-bye.", "Mm-hmm,", "Uh?"])
 def test_phrase_invented_for_noise_is_rejected_only_for_doubtful_sound(text: str) -> None:
     assert rejected_text(text, doubtful=True) is RejectedText.PHANTOM
     assert rejected_text(text) is None
 
 
-@pytest.mark.parametrize("text", ["Stop.", "Thank you, that is all.", "You too"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u00a9 transcript Emily Beynon",
+        "Transcript Emily Beynon.",
+        "\u00a9 BBC 2014",
+        "Subtitles by the Amara.org community",
+        "Transcribed by https://otter.ai",
+    ],
+)
+def test_credits_of_subtitles_are_rejected_for_any_sound(text: str) -> None:
+    assert rejected_text(text) is RejectedText.PHANTOM
+
+
+@pytest.mark.parametrize("text", ["Copyright of Emily Beynon.", "Subtitles by the community", "Uh, stop."])
+def test_words_like_credits_and_pauses_pass(text: str) -> None:
+    assert rejected_text(text) is None
+
+
+@pytest.mark.parametrize("text", ["Stop.", "Thank you, that is all.", "You too", "Yeah.", "Oh.", "Um, no."])
 def test_other_words_of_doubtful_sound_pass(text: str) -> None:
     assert rejected_text(text, doubtful=True) is None

@@ -1,4 +1,4 @@
-"""Detection of hallucinated text: a repetition loop, a phrase invented for noise, or text without words.
+"""Detection of hallucinated text: a repetition loop, a phrase or credits invented for noise, or text without words.
 
 Generating speech models may loop on noise, music or clips longer than those of their training, and repeat one phrase up
 to their limit. The caller decides what happens to rejected text.
@@ -33,9 +33,35 @@ _PHANTOMS = frozenset(
         "please subscribe",
         "bye",
         "bye bye",
+        "mm",
+        "mm hmm",
+        "mmm",
+        "hm",
+        "hmm",
+        "mhm",
+        "uh",
+        "uh huh",
+        "um",
+        "huh",
+        "ah",
+        "eh",
     ]
 )
-"""What Moonshine and Whisper make of noise, normalised. Four of eight sounds that passed for speech became "You"."""
+"""What Moonshine and Whisper make of noise, normalised. Of 113 texts for 60 min of animals, instruments and signals, 33
+were one of the sounds without a word, from "mm" on. Of 683 pieces of distorted speech, two were, both wrong. "Oh" and
+"yeah" are no members: they are answers, and "oh" is a digit."""
+
+_CREDITS = frozenset(
+    [
+        "transcript emily beynon",
+        "subtitles by the amaraorg community",
+        "transcription by castingwords",
+        "transcribed by httpsotterai",
+    ]
+)
+"""Credits of the subtitles on which engines were trained, normalised: for music and animals, and never spoken."""
+_COPYRIGHT = "\u00a9"
+"""The sign before credits. Speech has the word."""
 
 
 class RejectedText(StrEnum):
@@ -55,8 +81,8 @@ def rejected_text(text: str, *, doubtful: bool = False) -> RejectedText | None:
 
     Returns:
         `NO_WORDS` for text without a letter or number, such as punctuation or musical notes. `REPETITION` for text with
-        a phrase of up to 30 words that is repeated more often than in speech. `PHANTOM` for a phrase that engines
-        invent for noise, if the sound is doubtful.
+        a phrase of up to 30 words that is repeated more often than in speech. `PHANTOM` for the credits of subtitles,
+        and, if the sound is doubtful, for a phrase that engines invent for noise.
     """
     if not any(character.isalnum() for character in text):
         return RejectedText.NO_WORDS
@@ -64,6 +90,8 @@ def rejected_text(text: str, *, doubtful: bool = False) -> RejectedText | None:
     spoken = [normal[start:end] for start, end in words(normal)]
     if any(_repeats(spoken, size) > _ALLOWED.get(size, _ALLOWED_LONG) for size in range(1, _LONGEST_PHRASE + 1)):
         return RejectedText.REPETITION
+    if normal in _CREDITS or normal.startswith(_COPYRIGHT):
+        return RejectedText.PHANTOM
     return RejectedText.PHANTOM if doubtful and normal in _PHANTOMS else None
 
 
