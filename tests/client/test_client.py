@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -132,6 +133,22 @@ def test_listen_lists_the_microphones(monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setitem(sys.modules, "sounddevice", SimpleNamespace(query_devices=lambda: devices))
     assert main(["listen", "--list-devices"]) == 0
     assert capsys.readouterr().out == "1  USB microphone\n"
+
+
+def test_listen_without_portaudio_names_the_package(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class WithoutPortAudio(MetaPathFinder):
+        def find_spec(self, fullname: str, *_: object) -> None:
+            if fullname == "sounddevice":
+                raise OSError("PortAudio library not found")
+
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [WithoutPortAudio(), *sys.meta_path])
+    assert main(["listen"]) == 2
+    assert "PortAudio library not found; install it, on Debian and Ubuntu with `apt install libportaudio2`" in (
+        capsys.readouterr().err
+    )
 
 
 def test_listen_names_a_file_that_cannot_be_written(

@@ -147,12 +147,17 @@ def _sounddevice() -> Any:
     """The package that reads microphones.
 
     Raises:
-        SettingError: It is not installed.
+        SettingError: It is not installed, or lacks PortAudio, which its wheels for Linux do not have.
     """
     try:
         import sounddevice  # noqa: PLC0415 - an extra, and it opens the sound system
-    except (ImportError, OSError) as error:
+    except ImportError as error:
         raise SettingError(f"listen: cannot use a microphone: {error}; run `{install_hint('mic')}`") from None
+    except OSError as error:
+        raise SettingError(
+            f"listen: cannot use a microphone: {error}; install it, on Debian and Ubuntu with"
+            " `apt install libportaudio2`"
+        ) from None
     return sounddevice
 
 
