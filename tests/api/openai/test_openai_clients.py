@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,13 +20,15 @@ import trio
 
 from tests.api.conftest import ClientServer
 from tests.contract.fixtures import composed
-from tests.lanes.fakes import FakeEngine
+from tests.lanes.fakes import Batch, FakeEngine, lengths
 from tests.support.in_process import serving
 from tests.support.keyed_server import rig
 from tests.support.real import moonshine_asset
 from tests.support.sound_files import encode, sweep
 from tests.support.wer import word_error_rate
 from trio_stt.api import upload, upload_body
+from trio_stt.api.openai import route
+from trio_stt.lanes.engines.base import Transcript
 
 
 @pytest.fixture
@@ -241,6 +244,51 @@ async def test_keys_and_unknown_routes_have_errors_of_the_same_form(
             with pytest.raises(openai.NotFoundError) as missing:
                 await client.files.list()
         assert missing.value.type == "invalid_request_error"
+
+
+async def test_engine_that_fails_is_an_error_of_both_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Batch) -> None:
+        raise RuntimeError("out of memory")
+
+    sound = moonshine_asset("beckett.wav").read_bytes()
+    server_state = composed(monkeypatch, FakeEngine(fail))
+    async with serving(monkeypatch, server_state) as port, async_client(port) as client:
+        await server_state.lanes.wait_loaded()
+        with pytest.raises(openai.InternalServerError) as whole:
+            await client.audio.transcriptions.create(file=("a.wav", sound), model="whisper-1")
+        stream = await client.audio.transcriptions.create(file=("a.wav", sound), model="whisper-1", stream=True)
+        with pytest.raises(openai.APIError) as streamed:
+            assert [event async for event in stream] == []
+    assert whole.value.response.headers["x-should-retry"] == "false"
+    assert whole.value.type == streamed.value.type == "server_error"
+    assert whole.value.message.endswith(streamed.value.message)
+
+
+async def test_stream_without_words_has_comments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(route, "_COMMENT_INTERVAL_S", 0.001)
+    commented = threading.Event()
+    commented.set()  # the engine is tried once when it is loaded
+
+    def wait(batch: Batch) -> list[Transcript]:
+        commented.wait(10)
+        return lengths(batch)
+
+    server_state = composed(monkeypatch, FakeEngine(wait))
+    async with (
+        serving(monkeypatch, server_state) as port,
+        httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        await server_state.lanes.wait_loaded()
+        commented.clear()
+        files = {"file": moonshine_asset("beckett.wav").read_bytes()}
+        request = client.stream("POST", "/v1/audio/transcriptions", data={"stream": "true"}, files=files)
+        lines = []
+        async with request as answer:
+            async for line in answer.aiter_lines():
+                lines.append(line)
+                commented.set()
+    assert lines[0] == ": "
+    assert [line for line in lines if line not in {": ", ""}][-1].startswith('data: {"type":"transcript.text.done"')
 
 
 UNUSUAL_REQUESTS: list[tuple[str, dict[str, Any], int, str]] = [
