@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,8 +155,8 @@ async def test_revoking_an_older_key_while_it_is_hashed_rejects_it(
 
     async def revoke(matches: Callable[[str], bool], key: str, **_: object) -> bool:
         path.write_text("# empty")
-        mock_clock.jump(1)
         (record,) = parse_entries([SCRYPT_ENTRY])[0].values()
+        look_twice(keys, record, mock_clock)
         assert not keys.is_still_authorized(record)
         await trio.lowlevel.checkpoint()
         return matches(key)
@@ -197,7 +199,48 @@ def look_twice(keys: Keyring, record: KeyRecord, clock: trio.testing.MockClock) 
     clock.jump(0.2)
 
 
-@pytest.mark.parametrize("half_written", ["", "tstt_1", None])
+@pytest.fixture
+def just_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file seems to be written this moment, however slow the test is."""
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+
+
+async def test_revoked_key_is_rejected_at_once_when_the_file_is_old(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    keys, path = ring(tmp_path)
+    key, record = create_key(KeyScope.TALK)
+    add_to_file(path, record)
+    mock_clock.jump(1)
+    assert await keys.check(key, ADDRESS) == record
+    path.write_text("# none")
+    os.utime(path, (0, 0))
+    mock_clock.jump(1)
+    assert await keys.check(key, ADDRESS) is WRONG_KEY
+
+
+@pytest.mark.usefixtures("just_written")
+async def test_file_that_is_still_being_written_is_not_believed(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    keys, path = ring(tmp_path)
+    key, record = create_key(KeyScope.TALK)
+    add_to_file(path, record)
+    mock_clock.jump(1)
+    assert await keys.check(key, ADDRESS) == record
+    for lines in range(1, 4):
+        path.write_text(f"{create_key(KeyScope.TALK)[1].entry}\n" * lines)
+        mock_clock.jump(1)
+        assert keys.is_still_authorized(record), "the file has changed since the last look"
+    mock_clock.jump(0.2)
+    assert not keys.is_still_authorized(record)
+
+
+ANOTHER = f"{create_key(KeyScope.TALK)[1].entry}\n"
+
+
+@pytest.mark.usefixtures("just_written")
+@pytest.mark.parametrize("half_written", ["", "tstt_1", None, "# a comment\n", ANOTHER, ANOTHER + ANOTHER[:9]])
 async def test_file_that_is_being_written_invalidates_no_key(
     tmp_path: Path, mock_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture, half_written: str | None
 ) -> None:
@@ -226,7 +269,7 @@ async def test_key_with_another_scope_is_another_key(tmp_path: Path, mock_clock:
     mock_clock.jump(1)
     assert await keys.check(key, ADDRESS) == record
     path.write_text(record.entry.replace(":admin:", ":talk:"))
-    mock_clock.jump(1)
+    look_twice(keys, record, mock_clock)
     assert not keys.is_still_authorized(record)
     lowered = await keys.check(key, ADDRESS)
     assert isinstance(lowered, KeyRecord)

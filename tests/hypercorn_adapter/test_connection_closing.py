@@ -12,6 +12,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import hosting, serving
+from trio_stt.hypercorn_adapter import connection_rules, trio_connection
 from trio_stt.hypercorn_adapter.trio_connection import TrioConnection
 
 HOST = b"Host: 127.0.0.1\r\n"
@@ -73,6 +74,25 @@ async def test_connection_stays_open_for_further_requests(monkeypatch: pytest.Mo
                 while not received.endswith(b"}"):
                     received += await stream.receive_some()
             assert received.startswith(b"HTTP/1.1 200")
+
+
+async def test_larger_reads_are_for_the_body_of_a_request_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, sizes = trio.open_memory_channel[int](10)
+
+    def read_bytes(protocol: object) -> int:
+        size = connection_rules.read_bytes(protocol)
+        asked.send_nowait(size)
+        return size
+
+    monkeypatch.setattr(trio_connection, "read_bytes", read_bytes)
+    async with connected(monkeypatch) as stream:
+        await stream.send_all(b"POST /inference HTTP/1.1\r\n" + HOST + b"Content-Length: 100000\r\n\r\n")
+        with trio.fail_after(5):
+            assert [await sizes.receive(), await sizes.receive()] == [8_192, 65_536], "a head, and a body"
+            await stream.send_all(b"-" * 100_000)
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 400")
+            while await sizes.receive() != 8_192:  # the next head
+                pass
 
 
 @pytest.mark.parametrize("request_line", [(b"GET", b"/health"), (b"PATCH", b"/nowhere")], ids=["route", "no route"])

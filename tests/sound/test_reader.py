@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import resource
 import struct
 import subprocess
@@ -50,6 +51,10 @@ def at_16_khz(path: Path) -> tuple[Samples, str]:
     resampler = StreamResampler(rate_hz)
     whole = np.concatenate((resampler.push(samples), resampler.flush()))
     return (whole / np.float32(32768)).astype(np.float32), fault
+
+
+def id3(content: bytes) -> bytes:
+    return b"ID3\x04\x00\x00" + bytes((len(content) >> shift) & 0x7F for shift in (21, 14, 7, 0)) + content
 
 
 SNDFILE_KINDS = [
@@ -156,6 +161,37 @@ def test_flac_of_unknown_length_is_read_to_its_end(tmp_path: Path) -> None:
     assert np.array_equal(samples, read(tmp_path / "a.flac")[0])
 
 
+@pytest.mark.parametrize("between", [b"", b"TAG" + bytes(125), id3(bytes(3_000))], ids=["nothing", "ID3v1", "ID3"])
+def test_flac_files_that_were_appended_to_each_other_are_read_to_the_end(tmp_path: Path, between: bytes) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, SWEEP, RATE_HZ)
+    expected = read(path)[0]
+    path.write_bytes(between.join([path.read_bytes()] * 3))
+    samples, _, fault = read(path)
+    assert fault == ""
+    assert np.array_equal(samples, np.concatenate([expected] * 3))
+
+
+@pytest.mark.parametrize(
+    ("kept", "fault"),
+    [
+        (slice(None), "another sample rate"),
+        (slice(0, 12), "the FLAC that is appended"),
+        (slice(0, 9_000), "it ends after"),
+    ],
+)
+def test_appended_flac_that_is_unreadable_is_reported_behind_the_first(tmp_path: Path, kept: slice, fault: str) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, SWEEP, 8_000 if fault == "another sample rate" else RATE_HZ)
+    second = path.read_bytes()[kept]
+    soundfile.write(path, SWEEP, RATE_HZ)
+    expected = read(path)[0]
+    path.write_bytes(path.read_bytes() + second)
+    samples, _, found = read(path)
+    assert fault in found
+    assert np.array_equal(samples[: expected.size], expected)
+
+
 CUT_KINDS = [
     *[("mp3", "libmp3lame", 16_000), ("aac", "aac", 16_000), ("ogg", "libopus", 48_000), ("webm", "libopus", 48_000)],
     *[
@@ -185,10 +221,6 @@ def test_truncated_file_gives_all_audio_once_and_a_fault(
     page_s = 1.0 if extension == "ogg" else 0.35  # an incomplete page or block is lost
     assert share * 6.0 - page_s - 0.2 < samples.size / RATE_HZ < share * 6.0 + 0.3
     assert_same_sound(samples[: -RATE_HZ // 4], whole[: samples.size - RATE_HZ // 4], closeness=0.99)
-
-
-def id3(content: bytes) -> bytes:
-    return b"ID3\x04\x00\x00" + bytes((len(content) >> shift) & 0x7F for shift in (21, 14, 7, 0)) + content
 
 
 @pytest.mark.parametrize(
@@ -273,6 +305,21 @@ def test_ogg_with_a_broken_second_link_ends(tmp_path: Path, damage: str) -> None
     (tmp_path / "b.ogg").write_bytes(link + second)
     samples, _, _ = read(tmp_path / "b.ogg")
     assert samples.size / RATE_HZ >= 3.9
+
+
+@pytest.mark.parametrize("damage", ["lost", "changed"])
+@pytest.mark.parametrize("subtype", ["OPUS", "VORBIS"])
+def test_lost_page_of_ogg_is_reported_and_the_sound_around_it_stays(tmp_path: Path, subtype: str, damage: str) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.05, SWEEP.size)
+    soundfile.write(tmp_path / "a.ogg", SWEEP + noise, RATE_HZ, format="OGG", subtype=subtype)
+    _, *pages = (tmp_path / "a.ogg").read_bytes().split(b"OggS")
+    third = pages.pop(3)
+    if damage == "changed":
+        pages.insert(3, third[:-1] + bytes([third[-1] ^ 1]))  # its checksum is wrong now
+    (tmp_path / "a.ogg").write_bytes(b"".join(b"OggS" + page for page in pages))
+    samples, rate_hz, fault = read(tmp_path / "a.ogg")
+    assert re.fullmatch(r".*: (0\.9|1\.[01]) s are missing after (0\.9|1\.0) s", fault)
+    assert 2.8 < samples.size / rate_hz < 3.2
 
 
 def test_chained_ogg_is_read_to_its_end(tmp_path: Path) -> None:

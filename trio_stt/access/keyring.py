@@ -3,13 +3,14 @@
 It owns which keys are valid now. It must not know requests or sockets: `credentials` finds the key in one, `middleware`
 and `websocket_admission` answer.
 
-- A file that changed is read again, at most once a second, so a revoked key stops working. One that may be half written
-  is read once more before it counts.
+- A file that changed is read again, at most once a second, so a revoked key stops working. One without a key that was
+  valid may be half written: it counts when it has not changed for a moment.
 - Every attempt but one with a key that was right before counts against its address; those over the limit are refused
   without a look at the key. Keys that were right before still pass from there.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from hmac import compare_digest
 from pathlib import Path
@@ -27,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 _RELOAD_INTERVAL_S = 1.0
 _UNFINISHED_S = 0.2
-"""Seconds after which a file that is missing, empty or faulty is believed: an editor may be writing it again, and every
-session would be closed for it."""
+"""Seconds without a change after which a file that lacks a valid key is believed: an editor may be writing it, and the
+sessions of that key would be closed for it."""
 WRONG_KEY = Rejection(
     status=401,
     cause="key",
@@ -117,13 +118,16 @@ class Keyring:
             problem = f"no key of the file is valid any more: {error}"
         if faults:
             problem = f"keys_file: line {faults[0]} of {self._path} is not an entry of a key"
-        if (problem or signature.size == 0) and signature != self._doubted:
-            self._doubted, self._reload_at_s = signature, now_s + _UNFINISHED_S
+        accepted = self._configured | records
+        is_whole = not problem and self._records.items() <= accepted.items()
+        now_signature = _signature(self._path)  # it may have changed while it was read
+        if not (is_whole or signature == self._doubted or signature.is_old()) or now_signature != signature:
+            self._doubted, self._reload_at_s = now_signature, now_s + _UNFINISHED_S
             return
         self._signature = signature
         if problem:
             logger.error("%s", problem)
-        self._records = self._configured | records
+        self._records = accepted
         valid = set(self._records.values())
         self._verified = {record: digest for record, digest in self._verified.items() if record in valid}
         logger.info("read the keys again: %d are valid", len(self._records))
@@ -145,6 +149,10 @@ class _Signature(NamedTuple):
     size: int
     changed_at_ns: int
     mode: int
+
+    def is_old(self) -> bool:
+        """Whether the file exists and has not changed for a moment; never if it comes from the future."""
+        return bool(self.inode) and time.time() - self.changed_at_ns / 1e9 >= _UNFINISHED_S
 
 
 def _signature(path: Path) -> _Signature:

@@ -20,6 +20,7 @@ from trio_stt.hypercorn_adapter.connection_rules import (
     awaits_answer,
     is_finished,
     is_last_answer_sent,
+    read_bytes,
     refusal,
 )
 
@@ -123,7 +124,9 @@ class AsyncioConnection(TCPServer):
                 await self.protocol.handle(Closed())
 
     async def _receive(self) -> bytes:
-        return await asyncio.wait_for(self.reader.read(READ_BYTES), self.config.read_timeout)
+        await asyncio.sleep(0)  # reading what is there already would let no other task run
+        most_bytes = read_bytes(self.protocol.protocol)
+        return await asyncio.wait_for(self.reader.read(most_bytes), self.config.read_timeout)
 
     async def _discard(self) -> None:
         """See `TrioConnection._discard`."""

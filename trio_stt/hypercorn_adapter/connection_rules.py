@@ -15,6 +15,9 @@ from trio_stt.access.host_and_origin import Rejection
 READ_BYTES = 8192
 """Bytes that are read and processed at once. Nothing else runs meanwhile, and the smallest frames of HTTP/2 take 15 us
 each: Hypercorn's 64 KiB of them hold the event loop for 0.1 s, again and again."""
+_BODY_READ_BYTES = 65_536
+"""Likewise, of a request's body: an upload of 22 MiB takes 0.7 s instead of 2.4 s. Other tasks run even between its
+smallest chunks, because each waits for the app."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,15 @@ def refusal(rejection: Rejection) -> bytes:
     body = msgspec.json.encode({"detail": rejection.detail})
     head = f"HTTP/1.1 {rejection.status} Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n"
     return f"{head}Retry-After: 5\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def read_bytes(protocol: object) -> int:
+    """How many bytes to read next: more where the body of an HTTP/1 request is expected that is not answered yet."""
+    if isinstance(protocol, H11Protocol) and isinstance(protocol.stream, HTTPStream):
+        exchange = http1(protocol)
+        if exchange.their_state is h11.SEND_BODY and exchange.our_state is h11.SEND_RESPONSE:
+            return _BODY_READ_BYTES
+    return READ_BYTES
 
 
 def awaits_answer(protocol: object) -> bool:

@@ -28,6 +28,7 @@ from trio_stt.hypercorn_adapter.connection_rules import (
     http1,
     is_finished,
     is_last_answer_sent,
+    read_bytes,
     refusal,
 )
 
@@ -167,7 +168,7 @@ class TrioConnection(TCPServer):
 
     async def _receive(self) -> bytes:
         with trio.fail_after(self.config.read_timeout or math.inf):
-            return bytes(await self.stream.receive_some(READ_BYTES))
+            return bytes(await self.stream.receive_some(read_bytes(self.protocol.protocol)))
 
     async def _close_when_read(self) -> None:
         """Close after the rest of the client's data, or at the limits, and end the connection's tasks."""

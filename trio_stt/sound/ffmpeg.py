@@ -13,6 +13,8 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.packet import Packet
 from numpy.typing import NDArray
 
 from trio_stt.errors import first_line
@@ -45,6 +47,8 @@ _BLOCK_S = 0.5
 _TAIL_BYTES = 1 << 17
 """Bytes at the end of an Ogg file in which its last page begins: a page takes 65,307 bytes at most."""
 _TOO_LONG_S = 1e6
+_MIN_GAP_S = 0.1
+"""Shortest gap between two packets of an Ogg file that means lost pages. Times of other containers jump in silence."""
 
 
 class _CountedFile:
@@ -95,6 +99,7 @@ class FFmpegDecoder:
             raise NoAudioFound("its codec is not supported" if streams else "it contains no audio")
         self._stream = streams[0]
         self._last_sizes: deque[int] = deque(maxlen=3)
+        self._packet_end_s: float | None = None
         self._fault = ""
         self.rate_hz = context.sample_rate
         self.channels = context.channels
@@ -141,6 +146,7 @@ class FFmpegDecoder:
         """The frames that can be decoded, and None at the end; the first fault is noted."""
         # Elsewhere, packets are exactly what the container says, and may begin with any bytes.
         has_tags, tag_end = self._container.format.name in _TAGGED, 0
+        is_ogg = self._container.format.name == "ogg"
         for packet in self._container.demux(self._stream):
             if packet.size:
                 self._last_sizes.append(packet.size)
@@ -149,11 +155,23 @@ class FFmpegDecoder:
                     tag_end = packet.pos + tag_bytes(bytes(packet))
                 if packet.pos < tag_end:  # files that were appended to each other have tags between their frames
                     continue
+            if is_ogg:
+                self._note_gap(packet)
             try:
                 yield from packet.decode()
             except av.FFmpegError as error:
                 self._fault = self._fault or reason_of(error)
         yield None
+
+    def _note_gap(self, packet: "Packet[AudioStream]") -> None:
+        """Compare the time of a packet with the end of the one before: FFmpeg skips lost and damaged pages silently."""
+        if packet.pts is None or packet.time_base is None:
+            return
+        begins_s = float(packet.pts * packet.time_base)
+        gap_s = begins_s - (begins_s if self._packet_end_s is None else self._packet_end_s)
+        if gap_s >= _MIN_GAP_S:
+            self._fault = self._fault or f"{gap_s:.1f} s are missing after {self._packet_end_s:.1f} s"
+        self._packet_end_s = begins_s + float((packet.duration or 0) * packet.time_base)
 
     def close(self) -> None:
         """See `Decoder.close`."""

@@ -3,6 +3,7 @@
 It reads forward only, because some codecs cannot seek, and trusts no length that a file states.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -25,6 +26,10 @@ _MIN_LOSS_S = 0.05
 """A file that ends less than this before its stated length is whole: some codecs count their padding."""
 _STREAMED_BYTES = 0x7FFF_0000
 """From this size on, the size in a header means an unknown size: programs that write to a pipe put it there."""
+_FLAC_START = re.compile(rb"fLaC[\0\x80]\0\0\x22")
+"""A FLAC stream begins with this, the size of its first block included."""
+_READ_AHEAD_BYTES = 65_536
+"""More than libFLAC reads ahead, and more than a tag that stands between two streams."""
 _FLOATS = frozenset({"FLOAT", "DOUBLE"})
 _LOUD_BITS = 5
 """Float samples may exceed full scale by this many bits, 30 dB; above, they are whole numbers of some width."""
@@ -64,6 +69,7 @@ class SndfileDecoder:
         known = 0 < self._stated_frames <= _MAX_STATED_S * self.rate_hz
         self.length_s = self._stated_frames / self.rate_hz if known else None
         self._source = source
+        self._begins_at = 0  # of the stream that is read, in bytes
 
     @property
     def is_empty(self) -> bool:
@@ -78,7 +84,8 @@ class SndfileDecoder:
             frames += len(block)
             yield block if scale is None else np.clip(np.nan_to_num(block) * np.float32(scale), -1, 1)
         if self.length_s is not None and frames < self._stated_frames - _MIN_LOSS_S * self.rate_hz:
-            raise DamagedSound(f"it ends after {frames / self.rate_hz:.1f} of {self.length_s:.1f} s")
+            stated_s = self._stated_frames / self.rate_hz
+            raise DamagedSound(f"it ends after {frames / self.rate_hz:.1f} of {stated_s:.1f} s")
         if self._is_cut():
             raise DamagedSound("it is shorter than its header says")
         unread_bytes = self._unread_bytes()
@@ -91,9 +98,10 @@ class SndfileDecoder:
         self._file.close()
 
     def _raw_blocks(self) -> Iterator[NDArray[np.float32]]:
+        unread: float = self._stated_frames if self._file.format == "FLAC" and self.length_s is not None else math.inf
         while True:
             # As float: libsndfile casts float files to integers without scaling. 16-bit samples survive exactly.
-            block = np.full((self.rate_hz, self.channels), np.nan, np.float32)
+            block = np.full((int(min(self.rate_hz, unread)), self.channels), np.nan, np.float32)
             try:
                 read: NDArray[np.float32] = self._file.read(out=block)
             except soundfile.LibsndfileError as error:
@@ -104,6 +112,36 @@ class SndfileDecoder:
             if not len(read):
                 return
             yield read
+            unread -= len(read)
+            if not unread:
+                unread = self._open_appended() or math.inf
+
+    def _open_appended(self) -> int:
+        """Open the FLAC stream that was appended to this one; returns its length in frames, 0 if there is none.
+
+        Without this, libsndfile loses its way behind the first stream.
+
+        Raises:
+            DamagedSound: It has another rate or number of channels.
+        """
+        position = self._source.tell()
+        search_from = max(self._begins_at + 1, position - _READ_AHEAD_BYTES)
+        self._source.seek(search_from)
+        found = _FLAC_START.search(self._source.read(2 * _READ_AHEAD_BYTES))
+        self._source.seek(position)
+        if found is None:
+            return 0
+        self._file.close()
+        self._begins_at = self._source.seek(search_from + found.start())
+        try:
+            self._file = _ForwardFile(self._source.fileno(), closefd=False)
+        except soundfile.LibsndfileError as error:
+            raise DamagedSound(f"the FLAC that is appended to it: {_reason(error)}") from None
+        if (self._file.samplerate, self._file.channels) != (self.rate_hz, self.channels):
+            raise DamagedSound("the FLAC that is appended to it has another sample rate or number of channels")
+        frames: int = self._file.frames
+        self._stated_frames += frames if frames <= _MAX_STATED_S * self.rate_hz else 0
+        return frames
 
     def _is_cut(self) -> bool:
         sizes = _SHORTER_THAN_STATED.search(self._file.extra_info)
