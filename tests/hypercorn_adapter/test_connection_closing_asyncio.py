@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trustme
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from tests.hypercorn_adapter.test_connection_closing import CHUNKED, KEEP_ALIVE, TINY_CHUNKS
@@ -159,3 +161,39 @@ def test_tls_handshake_has_a_deadline(monkeypatch: pytest.MonkeyPatch, tmp_path:
         await writer.drain()
 
     run(monkeypatch, client, config)
+
+
+def test_reading_what_has_arrived_lets_other_tasks_run() -> None:
+    async def main() -> None:
+        connection = AsyncioConnection.__new__(AsyncioConnection)
+        connection.reader, connection.config = asyncio.StreamReader(), Config()
+        connection.protocol = SimpleNamespace(protocol=None)  # type: ignore[assignment]  # of no kind that reads more
+        connection.reader.feed_data(bytes(100_000))
+        for _ in range(3):
+            other = asyncio.create_task(asyncio.sleep(0, "done"))
+            assert len(await connection._receive()) == 8_192
+            await asyncio.sleep(0)
+            assert other.done(), "two turns of the loop"
+
+    asyncio.run(main())
+
+
+def test_client_that_is_gone_is_sent_nothing_more() -> None:
+    """Asyncio logs each write to a closed connection, and a client can have a hundred answers on their way."""
+    handled: list[Event] = []
+    written: list[bytes] = []
+
+    async def handle(event: Event) -> None:
+        handled.append(event)
+
+    async def main() -> None:
+        connection = AsyncioConnection.__new__(AsyncioConnection)
+        connection._answered = asyncio.Event()
+        connection.protocol = SimpleNamespace(handle=handle)  # type: ignore[assignment]  # all that is used here
+        transport = SimpleNamespace(is_closing=lambda: True)
+        connection.writer = SimpleNamespace(transport=transport, write=written.append)  # type: ignore[assignment]
+        await connection.protocol_send(RawData(b"an answer"))
+
+    asyncio.run(main())
+    assert handled == [Closed()]
+    assert not written

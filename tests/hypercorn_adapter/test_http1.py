@@ -47,6 +47,11 @@ HANDSHAKES = {
     "key that is not base64": (CONNECTION + VERSION + b"Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!==\r\n", 400),
     "long key": (CONNECTION + VERSION + b"Sec-WebSocket-Key: " + b"A" * 40 + b"\r\n", 400),
     "two keys": (CONNECTION + VERSION + KEY + KEY, 400),
+    "subprotocol that is not ASCII": (CONNECTION + VERSION + KEY + b"Sec-WebSocket-Protocol: \xff\r\n", 400),
+    "extension that is not ASCII": (CONNECTION + VERSION + KEY + b"Sec-WebSocket-Extensions: \xff\r\n", 400),
+    "connection that is not ASCII": (CONNECTION + VERSION + KEY + b"Connection: Upgrade, \xff\r\n", 400),
+    "body": (CONNECTION + VERSION + KEY + b"Content-Length: 2\r\n", 400),
+    "body in chunks": (CONNECTION + VERSION + KEY + b"Transfer-Encoding: chunked\r\n", 400),
     "valid": (CONNECTION + VERSION + KEY, 101),
 }
 

@@ -88,16 +88,23 @@ class AsyncioConnection(TCPServer):
             elif self._is_reading:
                 await super().protocol_send(event)
         elif isinstance(event, RawData):
-            try:
-                async with asyncio.timeout(self.bounds.sending_s):
-                    await super().protocol_send(event)
-            except TimeoutError:
-                self.writer.transport.abort()
-            if self.writer.transport.is_closing():
-                self._answered.set()
-            elif is_last_answer_sent(self.protocol.protocol):
-                self.end()
+            await self._write(event)
         elif isinstance(event, Closed):
+            self.end()
+
+    async def _write(self, data: RawData) -> None:
+        if self.writer.transport.is_closing():
+            self._answered.set()
+            await self.protocol.handle(Closed())  # asyncio would log each write
+            return
+        try:
+            async with asyncio.timeout(self.bounds.sending_s):
+                await super().protocol_send(data)
+        except TimeoutError:
+            self.writer.transport.abort()
+        if self.writer.transport.is_closing():
+            self._answered.set()
+        elif is_last_answer_sent(self.protocol.protocol):
             self.end()
 
     async def _read_data(self) -> None:

@@ -18,17 +18,14 @@ Source: RFC 6455 (frames, close codes), RFC 7692 (what compression can cost).
 """
 
 import logging
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import trio
-from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
-from hypercorn.protocol.ws_stream import WSStream
+from hypercorn.protocol.events import Body, Data, Event, StreamClosed
 from hypercorn.typing import (
     AppWrapper,
     ASGIReceiveCallable,
@@ -42,7 +39,6 @@ from wsproto import events as ws
 from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
-from wsproto.handshake import WEBSOCKET_VERSION
 from wsproto.utilities import LocalProtocolError
 
 from trio_stt.access.rejection_log import RejectionLog
@@ -50,6 +46,7 @@ from trio_stt.api.websocket_transport import WebSocketTransport, attach_transpor
 from trio_stt.hypercorn_adapter.connection import SocketHandoff, end_function, reset_function, single_task
 from trio_stt.hypercorn_adapter.direct_websocket import MORE
 from trio_stt.hypercorn_adapter.frames import Frames, Passthrough
+from trio_stt.hypercorn_adapter.websocket_handshake import CheckedHandshake
 from trio_stt.hypercorn_adapter.websocket_limits import LimitedMessages, LimitExceeded, WebSocketLimits
 
 logger = logging.getLogger(__name__)
@@ -60,16 +57,11 @@ _DISABLED_CHECK_INTERVAL_S = 5.0
 """Interval at which a disabled liveness check looks whether it was enabled."""
 _CLOSE_TIMEOUT_S = 2.0
 """Seconds for a client to read the close code: closing at once, with unread data, would reset the connection."""
-_KEY = b"sec-websocket-key"
-_VALID_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
-"""16 bytes in base64 (RFC 6455 section 4.1); the last character holds two bits."""
-_BAD_REQUEST, _UPGRADE_REQUIRED = 400, 426
-_ABNORMAL_END = cast(ASGIReceiveEvent, {"type": "websocket.disconnect", "code": 1006, "reason": None})
 _HAND_OVER = cast(ASGIReceiveEvent, {"type": "trio_stt.hand_over"})
 """Queued to the app: from here on, it reads the socket itself."""
 
 
-class LimitedWSStream(WSStream):
+class LimitedWSStream(CheckedHandshake):
     """One WebSocket.
 
     Hypercorn reads the socket until the first bytes arrive. Then, where the socket can be handed over, it waits until
@@ -85,7 +77,6 @@ class LimitedWSStream(WSStream):
         self._silent_intervals = 0  # between pings, since the last bytes
         self._is_processing = False  # received bytes wait for the app: the client is not silent
         self._is_putting = False  # the reading task waits for a place in the app's queue
-        self._is_answered = False  # the app has answered the handshake, or begun to
         self._is_over = False  # received bytes are ignored until the client disconnects
         self._handoff = SocketHandoff(self.send)
         self._transport = WebSocketTransport(reset=reset_function(self.send))
@@ -103,41 +94,13 @@ class LimitedWSStream(WSStream):
 
     async def handle(self, event: Event) -> None:
         """Process an event from Hypercorn; once the handshake is accepted, received bytes are processed here."""
-        if isinstance(event, Request):
-            event = replace(event, headers=_without_invalid_key(event.headers))
-        if isinstance(event, Body | Data):
-            if not self.handshake.accepted:
-                await self._refuse_early_data()
-            elif not self._ignores_input:
+        if isinstance(event, Body | Data) and self.handshake.accepted:
+            if not self._ignores_input:
                 await self._process(event.data)
             return
         if isinstance(event, StreamClosed) and not self._timer_ends:
             await self._timer.stop()
         await super().handle(event)
-
-    async def _send_error_response(self, status_code: int) -> None:
-        """Reject the handshake; one with another version learns which one the server has (RFC 6455 section 4.4)."""
-        if status_code != _BAD_REQUEST or self.handshake.version == WEBSOCKET_VERSION:
-            await super()._send_error_response(status_code)
-            return
-        headers = [(b"sec-websocket-version", WEBSOCKET_VERSION), (b"content-length", b"0")]
-        if self.handshake.http_version == "1.1":  # HTTP/2 has no such headers
-            headers += [(b"connection", b"upgrade, close"), (b"upgrade", b"websocket")]
-        await self.send(Response(stream_id=self.stream_id, status_code=_UPGRADE_REQUIRED, headers=headers))
-        await self.send(EndBody(stream_id=self.stream_id))
-
-    async def _refuse_early_data(self) -> None:
-        """Answer a client that sends frames before the answer to its handshake, and end the connection.
-
-        Where the app has begun another answer, that one stands. All of the app's later events are ignored: Hypercorn
-        sends both answers, and the second one fails inside h11.
-        """
-        if self.closed or self._is_answered:
-            return
-        self.closed = True  # before the first checkpoint, at which the app would answer
-        await self._put(_ABNORMAL_END)
-        await self._send_error_response(_BAD_REQUEST)
-        await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def _process(self, data: bytes) -> None:
         """Hand the socket over, or queue received messages for the app."""
@@ -206,7 +169,6 @@ class LimitedWSStream(WSStream):
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
         """Send an event of the app; text is held back while more follows at once."""
-        self._is_answered = True
         self._more_follows = message is not None and bool(message.get(MORE))
         await super().app_send(message)
 
@@ -309,14 +271,6 @@ class LimitedWSStream(WSStream):
         """Close the connection beneath, and let the app know."""
         self._timer_ends = True  # this runs in the timer's task, which cannot wait for its own end
         await self.send(StreamClosed(stream_id=self.stream_id))
-
-
-def _without_invalid_key(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers of a handshake, without its key unless that is one of 16 bytes: Hypercorn then answers 400."""
-    keys = [value for name, value in headers if name.lower() == _KEY]
-    if len(keys) == 1 and _VALID_KEY.fullmatch(keys[0]):
-        return headers
-    return [(name, value) for name, value in headers if name.lower() != _KEY]
 
 
 def _receive_event(message: str | bytes) -> WebsocketReceiveEvent:
