@@ -77,11 +77,11 @@ async def test_connection_stays_open_for_further_requests(monkeypatch: pytest.Mo
 
 
 async def test_larger_reads_are_for_the_body_of_a_request_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, sizes = trio.open_memory_channel[int](10)
+    size_channel, sizes = trio.open_memory_channel[int](10)
 
     def read_bytes(protocol: object) -> int:
         size = connection_rules.read_bytes(protocol)
-        asked.send_nowait(size)
+        size_channel.send_nowait(size)
         return size
 
     monkeypatch.setattr(trio_connection, "read_bytes", read_bytes)

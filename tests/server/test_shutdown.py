@@ -1,13 +1,22 @@
 """SIGTERM in the middle of a sentence: its final still arrives, then the server closes and exits."""
 
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import trio
 
+from tests.contract.fixtures import composed
+from tests.lanes.fakes import FakeEngine
 from tests.support.client import connected, load_pcm
 from tests.support.real import moonshine_asset
 from tests.support.server import running_server
+from trio_stt.cli import main
+from trio_stt.cli.serve import _announce
+from trio_stt.settings import Settings
 
 SERVE = ["-m", "trio_stt", "serve", "--port", "{port}"]
 HYPERCORN = ["-m", "hypercorn", "--bind", "127.0.0.1:{port}", "trio_stt.app:app", "-k"]
@@ -59,6 +68,41 @@ async def test_draining_server_rejects_new_clients_and_exits_at_a_second_signal(
         server.process.send_signal(signal.SIGTERM)
         with trio.fail_after(30):
             assert await server.process.wait() == 0
+
+
+def test_hangup_is_ignored_while_the_server_starts_and_drains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that closes, or a hook that renews certificates, does not wait until the server serves."""
+    found = []
+
+    def serve(_settings: Settings) -> int:
+        found.append(signal.getsignal(signal.SIGHUP))
+        return 0
+
+    monkeypatch.setattr("trio_stt.cli.serve.serve", serve)
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        assert main(["serve"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert found == [signal.SIG_IGN]
+
+
+@pytest.fixture
+def full_output(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Standard output on a full disk."""
+    if not Path("/dev/full").exists():
+        pytest.skip("only Linux has a device that is always full")
+    full = Path("/dev/full").open("w")  # noqa: SIM115 - closing it fails, too
+    monkeypatch.setattr(sys, "stdout", full)
+    yield
+    with suppress(OSError):
+        full.close()
+
+
+@pytest.mark.usefixtures("full_output")
+async def test_full_disk_of_the_output_ends_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    server_state = composed(monkeypatch, FakeEngine())
+    await _announce(server_state, ["http://127.0.0.1:8010"], None, speaks=True)
 
 
 async def test_sighup_without_a_certificate_ends_nothing_and_a_second_sigterm_ends_everything() -> None:

@@ -5,6 +5,7 @@ It owns parsing and exit statuses: 0 success, 1 failure, 2 invalid arguments or 
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -174,6 +175,8 @@ def _run_with_settings(parsed: argparse.Namespace) -> int:
 
 
 def _serve(settings: Settings) -> int:
+    if hasattr(signal, "SIGHUP"):  # it reloads certificates, and must not end a server that starts or drains
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if settings.processes > 1 and not is_member():
         from trio_stt.cli.supervise import supervise  # noqa: PLC0415 - see `_run`
 

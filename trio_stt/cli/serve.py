@@ -6,7 +6,9 @@ It owns the process: the listening socket, signals and the messages of the start
 import logging
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
+from typing import TextIO
 from urllib.parse import urlsplit
 
 import structlog
@@ -151,7 +153,13 @@ def _warn_if_public(addresses: list[str], settings: Settings) -> None:
 
 
 def _warn(message: str) -> None:
-    print(f"Warning: {message}", file=sys.stderr, flush=True)
+    _print(f"Warning: {message}", sys.stderr)
+
+
+def _print(line: str, target: TextIO | None = None) -> None:
+    """Print a line. A server does not end because the file that its output goes to is full."""
+    with suppress(OSError):
+        print(line, file=target, flush=True)
 
 
 async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:
@@ -199,9 +207,9 @@ def _print_lanes(server_state: ServerState) -> None:
     for lane in server_state.lanes.statistics().lanes:
         use = "Finals and partials" if shared else {"main": "Finals", "realtime": "Partials"}[lane.name]
         if lane.engine:
-            print(f"{use}: {lane.engine.engine}, model {lane.engine.model}, on {lane.engine.device}", flush=True)
+            _print(f"{use}: {lane.engine.engine}, model {lane.engine.model}, on {lane.engine.device}")
         else:
-            print(f"{use}: not available. {lane.error}", flush=True)
+            _print(f"{use}: not available. {lane.error}")
 
 
 async def _announce(
@@ -223,6 +231,6 @@ async def _announce(
     await notify("READY=1")
     where = " and ".join(addresses)
     if server_state.lanes.ok:
-        print(f"trio-stt is ready on {where}", flush=True)
+        _print(f"trio-stt is ready on {where}")
     else:
-        print(f"trio-stt listens on {where}, but shows no partials: see above", flush=True)
+        _print(f"trio-stt listens on {where}, but shows no partials: see above")

@@ -83,7 +83,8 @@ async def _announce(settings: Settings, listener: socket.socket) -> None:
     shown = f"[{host}]" if ":" in host else host
     scheme = "https" if settings.certfile else "http"
     await notify("READY=1")
-    print(f"trio-stt is ready on {scheme}://{shown}:{port}, with {settings.processes} processes", flush=True)
+    with suppress(OSError):  # the file that the output goes to may be full
+        print(f"trio-stt is ready on {scheme}://{shown}:{port}, with {settings.processes} processes", flush=True)
 
 
 def bind_all(

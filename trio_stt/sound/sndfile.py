@@ -28,8 +28,8 @@ _STREAMED_BYTES = 0x7FFF_0000
 """From this size on, the size in a header means an unknown size: programs that write to a pipe put it there."""
 _FLAC_START = re.compile(rb"fLaC[\0\x80]\0\0\x22")
 """A FLAC stream begins with this, the size of its first block included."""
-_READ_AHEAD_BYTES = 65_536
-"""More than libFLAC reads ahead, and more than a tag that stands between two streams."""
+_SEARCHED_BYTES = 65_536
+"""Searched on both sides of the file position: more than libFLAC buffers, and than a tag between two streams takes."""
 _FLOATS = frozenset({"FLOAT", "DOUBLE"})
 _LOUD_BITS = 5
 """Float samples may exceed full scale by this many bits, 30 dB; above, they are whole numbers of some width."""
@@ -125,9 +125,9 @@ class SndfileDecoder:
             DamagedSound: It has another rate or number of channels.
         """
         position = self._source.tell()
-        search_from = max(self._begins_at + 1, position - _READ_AHEAD_BYTES)
+        search_from = max(self._begins_at + 1, position - _SEARCHED_BYTES)
         self._source.seek(search_from)
-        found = _FLAC_START.search(self._source.read(2 * _READ_AHEAD_BYTES))
+        found = _FLAC_START.search(self._source.read(2 * _SEARCHED_BYTES))
         self._source.seek(position)
         if found is None:
             return 0
