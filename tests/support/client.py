@@ -124,3 +124,17 @@ async def connected(server: RunningServer | int) -> AsyncIterator[SocketClient]:
         nursery.start_soon(client.listen)
         yield client
         nursery.cancel_scope.cancel()
+
+
+def native_words(running: RunningServer, samples: NDArray[np.int16], rate_hz: int) -> str:
+    """The text of samples over the server's own protocol, to compare another one with."""
+
+    async def main() -> str:
+        async with connected(running) as native:
+            await native.command("start")
+            await native.stream(samples, rate_hz)
+            await native.command("stop")
+            await native.until_all_final()
+            return native.text
+
+    return trio.run(main)

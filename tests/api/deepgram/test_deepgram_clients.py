@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from tests.api.conftest import ClientServer
+from tests.support.client import native_words
 from tests.support.keyed_server import Rig, ask, rig
 from tests.support.raw_socket import BINARY, TEXT, frame, raw_client
 from tests.support.sound_files import encode
@@ -117,6 +118,13 @@ class TestLive:
         words = [word for result in finals for word in result["channel"]["alternatives"][0]["words"]]
         assert " ".join(word["punctuated_word"] for word in words) == text(messages).strip()
         assert all(early["end"] <= late["start"] for early, late in pairwise(words))
+
+    def test_words_are_those_of_the_native_protocol(
+        self, client: DeepgramClient, client_server: ClientServer, sentence: tuple[Path, str]
+    ) -> None:
+        pcm, rate_hz = pcm_of(sentence[0])
+        messages = conversation(client, split(pcm, 3333), encoding="linear16", sample_rate=rate_hz)
+        assert text(messages) == native_words(client_server.running, np.frombuffer(pcm, "<i2"), rate_hz)
 
     @pytest.mark.parametrize(
         ("name", "codec"),

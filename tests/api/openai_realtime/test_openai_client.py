@@ -10,11 +10,10 @@ import numpy as np
 import openai
 import pytest
 import soxr
-import trio
 from numpy.typing import NDArray
 
 from tests.api.conftest import ClientServer
-from tests.support.client import connected, load_pcm
+from tests.support.client import load_pcm, native_words
 from tests.support.wer import word_error_rate
 from trio_stt.dsp import g711
 
@@ -61,20 +60,6 @@ def deltas(events: list[Any]) -> str:
     return "".join(event.delta for event in events if event.type == f"{TRANSCRIPTION}.delta")
 
 
-def native_words(client_server: ClientServer, samples: NDArray[np.int16]) -> str:
-    """The text of the same samples over the server's own protocol."""
-
-    async def main() -> str:
-        async with connected(client_server.running) as native:
-            await native.command("start")
-            await native.stream(samples, RATE_HZ)
-            await native.command("stop")
-            await native.until_all_final()
-            return native.text
-
-    return trio.run(main)
-
-
 def test_turn_has_the_words_of_the_native_protocol(
     client: openai.OpenAI, client_server: ClientServer, sentence: tuple[NDArray[np.int16], str]
 ) -> None:
@@ -88,7 +73,7 @@ def test_turn_has_the_words_of_the_native_protocol(
         *["conversation.item.added", "conversation.item.done", f"{TRANSCRIPTION}.completed"],
     ]
     completed = events[-1]
-    assert completed.transcript == native_words(client_server, samples)
+    assert completed.transcript == native_words(client_server.running, samples, RATE_HZ)
     assert word_error_rate(words, completed.transcript) < 0.2
     assert completed.usage.type == "duration"
     assert completed.usage.seconds == pytest.approx(samples.size / RATE_HZ, abs=1.5)
@@ -172,5 +157,8 @@ def test_client_secret_opens_a_session_with_its_configuration(client: openai.Ope
     assert created.session.audio.input.turn_detection is None
     with pytest.raises(openai.BadRequestError, match=r"expires_after\.seconds must be an integer from 10 to 7200"):
         client.realtime.client_secrets.create(expires_after={"anchor": "created_at", "seconds": 9})
+    later: Any = {"anchor": "last_used_at", "seconds": 60}
+    with pytest.raises(openai.BadRequestError, match=r"expires_after\.anchor must be created_at"):
+        client.realtime.client_secrets.create(expires_after=later)
     beta = client.beta.realtime.transcription_sessions.create(input_audio_format="g711_ulaw")
     assert (beta.input_audio_format, beta.client_secret.value[:3]) == ("g711_ulaw", "ek_")
