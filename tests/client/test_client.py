@@ -67,8 +67,8 @@ async def test_session_is_resumed_without_loss(monkeypatch: pytest.MonkeyPatch, 
             async with connect(url) as session:
                 blocks, hello = beckett(), await anext(session)  # it has the token to resume with
                 await spoken(session, blocks[:60])
-                assert session._socket is not None
-                await session._socket.abort()
+                assert session._connection._socket is not None
+                await session._connection._socket.abort()
                 await spoken(session, blocks[60:])
                 await session.finish()
                 return [hello, *[event async for event in session]]
@@ -85,8 +85,8 @@ async def test_lost_session_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None
     async with server(monkeypatch, resume_grace_s=0) as url, connect(url) as session:
         await spoken(session, [bytes(BLOCK_BYTES)] * 10)
         await session.flush()
-        assert session._socket is not None
-        await session._socket.abort()
+        assert session._connection._socket is not None
+        await session._connection._socket.abort()
         await spoken(session, beckett())
         await session.finish()
         events = [event async for event in session]
@@ -102,8 +102,8 @@ async def test_words_without_a_final_go_to_the_next_session(monkeypatch: pytest.
         async with trio.open_nursery() as nursery:
             nursery.start_soon(session.finish)
             await trio.testing.wait_all_tasks_blocked(0.01)
-            assert session._socket is not None
-            await session._socket.abort()  # the next session answers the `flush` of `finish`
+            assert session._connection._socket is not None
+            await session._connection._socket.abort()  # the next session answers the `flush` of `finish`
         events = [event async for event in session]
     assert len([event for event in events if isinstance(event, Hello)]) == 1
     assert word_error_rate(BECKETT, text_of(events)) <= 0.2
@@ -157,6 +157,14 @@ def test_listen_names_a_file_that_cannot_be_written(
     monkeypatch.setattr("trio_stt.cli.listen._sound_card", lambda _: None)
     assert main(["listen", "-o", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"trio-stt: --output: {tmp_path} cannot be written: Is a directory\n"
+
+
+def test_listen_reports_audio_that_was_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output("text")
+    for _ in range(100):
+        output.note_lost(0.04)
+    output.finish()
+    assert capsys.readouterr().err == "trio-stt: 4 s of audio are lost: the server did not take them\n"
 
 
 async def test_listen_prints_finals(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ It owns the terminal and the signals. `microphone` owns the sound card, `trio_st
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,7 +25,7 @@ from trio_stt.server.sound_client import spoken_segment
 RATE_HZ = 16_000
 _BLOCK_FRAMES = RATE_HZ // 25
 _QUEUED_BLOCKS = 1000
-"""Blocks of 40 ms that wait while the client connects again."""
+"""Blocks of 40 ms that wait while more than the client keeps cannot be sent."""
 _CLEAR_LINE = "\r\033[K"
 
 Microphone = Callable[[Callable[[bytes], object]], AbstractContextManager[object]]
@@ -83,6 +83,7 @@ class Output:
         self._format_name = format_name
         self._rewrites = format_name == "text" and sys.stderr is not None and sys.stderr.isatty()
         self._segments: list[SpokenSegment] = []
+        self._lost_s = 0.0
 
     def show(self, event: Event) -> None:
         """Print one event."""
@@ -98,9 +99,15 @@ class Output:
         elif isinstance(event, Realtime) and self._rewrites:
             print(f"{self._clear()}{event.text}", end="", file=sys.stderr, flush=True)
 
+    def note_lost(self, seconds: float) -> None:
+        """Count audio that could not be sent; what it amounts to is printed at the end."""
+        self._lost_s += seconds
+
     def finish(self) -> None:
         """Print what is printed at the end."""
         print(self._clear(), end="", file=sys.stderr, flush=True)
+        if self._lost_s:
+            print(f"trio-stt: {self._lost_s:.0f} s of audio are lost: the server did not take them", file=sys.stderr)
         if self._format_name == "srt":
             print(as_srt(self._segments), end="", file=self._file, flush=True)
 
@@ -113,9 +120,12 @@ async def _listen(server: ServerOptions, language: str | None, output: Output, m
     token = trio.lowlevel.current_trio_token()
 
     def take(block: bytes) -> None:
-        # It is full where the server cannot be reached for long, and closed where listening has ended.
-        with suppress(trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
+        try:
             blocks_in.send_nowait(block)
+        except trio.WouldBlock:  # the server cannot be reached for long, or is too slow
+            output.note_lost(len(block) / 2 / RATE_HZ)
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            pass  # listening has ended
 
     connection = connect(server.url, key=server.key, rate_hz=RATE_HZ, language=language, ca_file=server.ca_file)
     async with connection as session, trio.open_nursery() as nursery:

@@ -11,7 +11,8 @@ Events are those of `trio_stt.protocol.events`. A broken connection of a session
 """
 
 from trio_stt.client.address import ConnectError
-from trio_stt.client.session import ClientSession, SessionClosed, connect
+from trio_stt.client.resumable_connection import SessionClosed
+from trio_stt.client.session import ClientSession, connect
 from trio_stt.client.upload import Transcription, UploadRefused, transcribe
 
 __all__ = [

@@ -25,7 +25,15 @@ _OTHER_AUTHORITY = "name the authority that signed it (--ca-file, or ca_file=)"
 
 
 class ConnectError(TrioSttError):
-    """The server cannot be reached, or rejects the connection."""
+    """The server cannot be reached, or rejects the connection.
+
+    Attributes:
+        status: Of the HTTP answer that rejects it; None without one.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

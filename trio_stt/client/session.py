@@ -1,7 +1,4 @@
-"""One session of a client: sends audio, receives events, and resumes after a broken connection.
-
-`connect` opens it. Frames that the server may lack are kept, bounded, and sent again.
-"""
+"""One session of a client: sends audio, and receives events. `connect` opens it."""
 
 import math
 import ssl
@@ -14,37 +11,18 @@ from typing import Self
 
 import anyio
 import msgspec
-from msgspec import UNSET
 
-from trio_stt.client.address import ConnectError, trusting
-from trio_stt.client.resend_buffer import Frame, ResendBuffer
-from trio_stt.client.websocket import ClientWebSocket, SocketLost, open_websocket
-from trio_stt.errors import TrioSttError
-from trio_stt.protocol.events import Error, Event, Flushed, Hello, Resumed, decode
+from trio_stt.client.address import trusting
+from trio_stt.client.resumable_connection import ResumableConnection, SessionClosed
+from trio_stt.client.websocket import ClientWebSocket, open_websocket
+from trio_stt.protocol.events import Event, Flushed
 from trio_stt.protocol.packets import build_packet
 
-_PAUSES_S = (0.1, 0.25, 0.5, 1.0, 2.0)
-"""Seconds between attempts to connect again; the last one repeats."""
-_RECONNECT_S = 15.0
-"""Seconds for which connecting is tried again, if the server keeps the session for less."""
-_CLOSING_S = 2.0
 _SAMPLE_BYTES = 2
 
 
-class SessionClosed(TrioSttError):  # noqa: N818 - the name describes a state
-    """The server closed the session, or it could not be resumed.
-
-    Attributes:
-        code: The WebSocket close code; None if the connection broke.
-    """
-
-    def __init__(self, message: str, code: int | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 class ClientSession:
-    """A session: an async iterator of events, which ends when the server has closed the session cleanly.
+    """A session: an async iterator of events, which ends when the session has ended cleanly.
 
     Args:
         open_socket: Connects to the server.
@@ -53,27 +31,31 @@ class ClientSession:
     """
 
     def __init__(self, open_socket: Callable[[], Awaitable[ClientWebSocket]], *, rate_hz: int, start: str) -> None:
-        self._open_socket = open_socket
         self._rate_hz = rate_hz
-        self._start = start
-        self._socket: ClientWebSocket | None = None
-        self._buffer = ResendBuffer()
-        self._seq = 0
-        self._token, self._grace_s = "", 0.0
-        self._sending = anyio.Lock()  # frames go out in order, also while kept ones are sent again
+        self._connection = ResumableConnection(open_socket, start, self._deliver, self._unanswered)
         self._events_in, self._events_out = anyio.create_memory_object_stream[Event](math.inf)
         self._flush_ids = count(1)
-        self._flushes: dict[object, anyio.Event] = {}
+        self._flushes: dict[int, anyio.Event] = {}  # that wait for their answer
         self._failure: SessionClosed | None = None
-        self._is_closing = False
 
     async def send(self, pcm: bytes) -> None:
-        """Send audio: 16-bit little-endian PCM, mono, at the session's rate. A lost connection keeps it for later."""
-        await self._put(build_packet(pcm, rate_hz=self._rate_hz), len(pcm) / _SAMPLE_BYTES / self._rate_hz)
+        """Send audio: 16-bit little-endian PCM, mono, at the session's rate.
+
+        A lost connection keeps it for later, and waits while more than 16 MB are kept.
+
+        Raises:
+            SessionClosed: The session is over.
+        """
+        seconds = len(pcm) / _SAMPLE_BYTES / self._rate_hz
+        await self._connection.send(build_packet(pcm, rate_hz=self._rate_hz), seconds)
 
     async def command(self, command: str) -> None:
-        """Send a command as JSON text; see docs/protocol.md, Commands."""
-        await self._put(command)
+        """Send a command as JSON text; see docs/protocol.md, Commands.
+
+        Raises:
+            SessionClosed: The session is over.
+        """
+        await self._connection.send(command)
 
     async def flush(self) -> None:
         """End the running utterance, and wait until the finals of everything sent so far are there.
@@ -81,12 +63,15 @@ class ClientSession:
         Raises:
             SessionClosed: The session ended before.
         """
-        number, done = next(self._flush_ids), anyio.Event()
-        self._check_open()
-        self._flushes[number] = done
-        await self.command(_flush_command(number))
-        await done.wait()
-        self._check_open()
+        number, answered = next(self._flush_ids), anyio.Event()
+        self._flushes[number] = answered
+        try:
+            await self.command(_flush_command(number))
+            await answered.wait()
+            if number in self._flushes:  # the session ended instead
+                self._connection.check_open()
+        finally:
+            self._flushes.pop(number, None)
 
     async def finish(self) -> None:
         """Wait for the finals of everything sent so far, and close; the iteration ends with the events until then.
@@ -95,7 +80,7 @@ class ClientSession:
             SessionClosed: The session ended before.
         """
         await self.flush()
-        await self._close_socket()
+        await self._connection.close()
 
     def __aiter__(self) -> Self:
         """Iterate over the events."""
@@ -115,31 +100,18 @@ class ClientSession:
             raise StopAsyncIteration from None
 
     async def open(self) -> None:
-        """Connect, and start the session. `connect` calls it."""
+        """Connect. `connect` calls it."""
         try:
-            self._socket = await self._open_socket()
+            await self._connection.open()
         except BaseException:
             self._events_in.close()
             self._events_out.close()
             raise
-        await self.command(self._start)
 
     async def run(self) -> None:
-        """Receive events until the session is over, resuming it where the connection breaks. `connect` calls it."""
+        """Receive events until the session is over. `connect` calls it."""
         try:
-            while True:
-                try:
-                    await self._receive_events()
-                except SocketLost as lost:
-                    if self._is_closing:
-                        return
-                    if lost.code is not None:
-                        if lost.code != 1000:  # noqa: PLR2004 - the code of a clean close
-                            self._failure = SessionClosed(f"the server closed the session: {lost}", lost.code)
-                        return
-                    await self._reconnect()
-        except SessionClosed as error:
-            self._failure = error
+            self._failure = await self._connection.run()
         finally:
             self._events_in.close()
             for waiting in self._flushes.values():
@@ -147,113 +119,22 @@ class ClientSession:
 
     async def close(self) -> None:
         """Close the connection; the server ends the session at once. `connect` calls it."""
-        await self._close_socket()
-        self._events_out.close()
-
-    async def _close_socket(self) -> None:
-        self._is_closing = True
-        if self._socket is not None:
-            with anyio.move_on_after(_CLOSING_S, shield=True):
-                await self._socket.close()
-
-    async def _put(self, content: str | bytes, duration_s: float = 0.0) -> None:
-        async with self._sending:
-            self._check_open()
-            await self._send(self._buffer.add(content, duration_s))
-
-    def _check_open(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-
-    async def _send(self, frame: Frame) -> None:
-        socket = self._socket
-        if socket is not None:
-            try:
-                await socket.send(frame.content)
-                frame.sent = True
-            except SocketLost:  # `run` notices it, too, and resumes
-                self._socket = None
-                await socket.abort()
-
-    async def _receive_events(self) -> None:
-        socket = self._socket
-        if socket is None:
-            raise SocketLost
-        while True:
-            self._deliver(decode(await socket.receive()))
+        try:
+            await self._connection.close()
+        finally:
+            self._events_in.close()
+            self._events_out.close()
 
     def _deliver(self, event: Event) -> None:
-        if event.seq is not UNSET:
-            if event.seq <= self._seq and not isinstance(event, Hello):
-                return
-            self._seq = event.seq
-        if isinstance(event, Hello):
-            self._token = "" if event.resume_token is UNSET else event.resume_token
-            self._grace_s = event.resume_grace_seconds
-        self._buffer.note(event)
         self._events_in.send_nowait(event)
-        if isinstance(event, Flushed) and (done := self._flushes.pop(event.id, None)):
-            done.set()
+        if isinstance(event, Flushed) and isinstance(event.id, int) and (answered := self._flushes.pop(event.id, None)):
+            answered.set()
 
-    async def _reconnect(self) -> None:
-        """Connect again and resume; with a new session, send all that has no final text.
-
-        Raises:
-            SessionClosed: The server cannot be reached for longer than it keeps the session.
-        """
-        if self._socket is not None:
-            await self._socket.abort()
-        self._socket = None
-        reason: Exception = SocketLost()
-        with anyio.move_on_after(max(self._grace_s, _RECONNECT_S)):
-            for attempt in count():
-                try:
-                    await self._resume(await self._open_socket())
-                except (ConnectError, SocketLost) as error:
-                    reason = error
-                    await anyio.sleep(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)])
-                else:
-                    return
-        raise SessionClosed(f"the connection was lost and could not be resumed: {reason}")
-
-    async def _resume(self, socket: ClientWebSocket) -> None:
-        held = [decode(await socket.receive())]
-        if not self._token:
-            self._adopt(held, commands=0)
-            await self._use(socket)
-            return
-        await socket.send(msgspec.json.encode({"type": "resume", "token": self._token, "seq": self._seq}).decode())
-        while True:
-            event = decode(await socket.receive())
-            if isinstance(event, Resumed):
-                self._events_in.send_nowait(event)
-                await self._use(socket, event)
-                return
-            held.append(event)
-            if isinstance(event, Error) and event.where == "resume":
-                self._adopt(held, commands=1)  # the server counts the `resume` that it rejected
-                await self._use(socket)
-                return
-
-    async def _use(self, socket: ClientWebSocket, resumed: Resumed | None = None) -> None:
-        """Send over a connection from here on, first what the server lacks."""
-        async with self._sending:
-            if resumed is not None:
-                self._buffer.resume(resumed.received_packets, resumed.received_commands)
-            self._socket = socket
-            for frame in self._buffer.unsent():
-                await self._send(frame)
-
-    def _adopt(self, events: list[Event], *, commands: int) -> None:
-        """Go on with a new session, which has sent these events and counted so far this number of commands."""
-        self._seq = 0
-        unanswered = {_flush_command(number) for number in self._flushes}
-        self._buffer.renew(self._start, commands, unanswered)
-        for event in events:
-            self._deliver(event)
+    def _unanswered(self) -> set[str]:
+        return {_flush_command(number) for number in self._flushes}
 
 
-def _flush_command(number: object) -> str:
+def _flush_command(number: int) -> str:
     return msgspec.json.encode({"type": "flush", "id": number}).decode()
 
 

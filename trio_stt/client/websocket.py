@@ -1,6 +1,8 @@
 """A WebSocket client on anyio and wsproto, for one connection. It knows no message of the protocol."""
 
 import ssl
+from collections import deque
+from contextlib import suppress
 
 import anyio
 from anyio.abc import ByteStream
@@ -21,6 +23,12 @@ from trio_stt.client.address import ConnectError, parse_address
 
 _PATH = "/ws/transcribe"
 _UNAUTHORIZED = 401
+_ANSWER_S = 30.0
+"""Seconds for the answer to the handshake."""
+_SILENCE_S = 15.0
+"""Seconds without a byte after which the server is pinged, and as many again until the connection counts as lost: a
+busy server may stall for 10 s, and a network that drops packets reports nothing."""
+_CLOSING_S = 2.0
 _LOST = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, RemoteProtocolError)
 
 
@@ -33,83 +41,109 @@ class SocketLost(Exception):  # noqa: N818 - the usual end of a connection, not 
     """
 
     def __init__(self, code: int | None = None, reason: str = "") -> None:
-        super().__init__(reason or "the connection broke")
+        super().__init__(reason or ("the connection broke" if code is None else f"close code {code}"))
         self.code = code
         self.reason = reason
 
 
 class ClientWebSocket:
-    """One open connection; `open_websocket` opens it."""
+    """One connection; `open_websocket` opens it.
 
-    def __init__(self, stream: ByteStream, connection: WSConnection) -> None:
+    Args:
+        stream: To the server.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
-        self._connection = connection
+        self._connection = WSConnection(ConnectionType.CLIENT)
         self._sending = anyio.Lock()
-        self._received: list[Event] = []
+        self._received: deque[Event] = deque()
+
+    async def handshake(self, request: Request) -> Event:
+        """Ask for a WebSocket; returns the answer.
+
+        Raises:
+            SocketLost: The server closed the connection, or answers with something else than HTTP.
+        """
+        await self._send(request)
+        while not self._received:
+            try:
+                self._feed(await self._stream.receive())
+            except _LOST as error:
+                raise SocketLost from error
+        return self._received.popleft()
 
     async def send(self, message: str | bytes) -> None:
-        """Send one message.
+        """Send one message, whole or not at all: a cancellation closes the connection if it may be sent in part.
 
         Raises:
             SocketLost: The connection is over.
         """
         event = TextMessage(data=message) if isinstance(message, str) else BytesMessage(data=message)
         async with self._sending:
-            try:
-                await self._stream.send(self._connection.send(event))
-            except (*_LOST, LocalProtocolError) as error:
-                raise SocketLost from error
+            await self._send(event)
 
     async def receive(self) -> str:
         """Return the next text message; answers pings meanwhile.
 
         Raises:
-            SocketLost: The connection is over.
+            SocketLost: The connection is over, or the server is silent although it was pinged.
         """
         text = ""
         while True:
-            for event in self._take():
-                match event:
-                    case TextMessage(data=part, message_finished=finished):
-                        text += part
-                        if finished:
-                            return text
-                    case Ping():
-                        async with self._sending:
-                            await self._send_raw(self._connection.send(event.response()))
-                    case CloseConnection(code=code, reason=reason):
-                        raise SocketLost(code, reason or "")
-            await self._read()
+            while not self._received:
+                await self._read()
+            match self._received.popleft():
+                case TextMessage(data=part, message_finished=finished):
+                    text += part
+                    if finished:
+                        return text
+                case Ping() as ping:
+                    async with self._sending:
+                        await self._send(ping.response())
+                case CloseConnection(code=code, reason=reason):
+                    raise SocketLost(code, reason or "")
 
     async def close(self) -> None:
         """Close for good: the server ends the session."""
-        try:
-            await self._stream.send(self._connection.send(CloseConnection(code=1000)))
-        except (*_LOST, LocalProtocolError):
-            pass
-        await self._stream.aclose()
+        with anyio.move_on_after(_CLOSING_S, shield=True):
+            with suppress(SocketLost):
+                async with self._sending:  # after a message that is being sent
+                    await self._send(CloseConnection(code=1000))
+            await self._stream.aclose()
+        await self.abort()
 
     async def abort(self) -> None:
         """Close without a close frame."""
         await anyio.aclose_forcefully(self._stream)
 
-    def _take(self) -> "list[Event]":
-        return [self._received.pop(0)] if self._received else []
-
     async def _read(self) -> None:
-        if self._received:
-            return
         try:
-            self._connection.receive_data(await self._stream.receive())
-            self._received += self._connection.events()
+            with anyio.move_on_after(_SILENCE_S):
+                self._feed(await self._stream.receive())
+                return
+            with anyio.move_on_after(_SILENCE_S):
+                if not self._sending.locked():  # a send that waits asks as well
+                    async with self._sending:
+                        await self._send(Ping())
+                self._feed(await self._stream.receive())
+                return
         except _LOST as error:
             raise SocketLost from error
+        raise SocketLost(reason=f"the server was silent for {2 * _SILENCE_S:g} s")
 
-    async def _send_raw(self, data: bytes) -> None:
+    def _feed(self, data: bytes) -> None:
+        self._connection.receive_data(data)
+        self._received += self._connection.events()
+
+    async def _send(self, event: Event) -> None:
         try:
-            await self._stream.send(data)
-        except _LOST as error:
+            await self._stream.send(self._connection.send(event))
+        except (*_LOST, LocalProtocolError) as error:
             raise SocketLost from error
+        except BaseException:  # cancelled: nothing can follow half a frame
+            await self.abort()  # noqa: ASYNC102, ASYNC120 - it closes also when cancelled
+            raise
 
 
 async def open_websocket(url: str, *, key: str | None, ssl_context: ssl.SSLContext | None) -> ClientWebSocket:
@@ -124,22 +158,26 @@ async def open_websocket(url: str, *, key: str | None, ssl_context: ssl.SSLConte
         ConnectError: The URL is wrong, there is no server, or it rejects the connection.
     """
     address = parse_address(url, _PATH)
-    stream = await address.connect(ssl_context)
-    connection = WSConnection(ConnectionType.CLIENT)
     headers = [(b"Authorization", f"Bearer {key}".encode())] if key else []
-    socket = ClientWebSocket(stream, connection)
+    request = Request(host=address.authority, target=address.path + _PATH, extra_headers=headers)
+    socket = ClientWebSocket(await address.connect(ssl_context))
     try:
-        request = Request(host=address.authority, target=address.path + _PATH, extra_headers=headers)
-        await stream.send(connection.send(request))
-        while not socket._received:  # noqa: SLF001 - its own module
-            await socket._read()  # noqa: SLF001 - likewise
-    except (SocketLost, *_LOST) as error:
-        await socket.abort()  # noqa: ASYNC120 - a cancellation counts more
+        await _shake_hands(socket, request, url)
+    except BaseException:
+        await socket.abort()  # noqa: ASYNC102 - it closes also when cancelled
+        raise
+    return socket
+
+
+async def _shake_hands(socket: ClientWebSocket, request: Request, url: str) -> None:
+    try:
+        with anyio.fail_after(_ANSWER_S):
+            answer = await socket.handshake(request)
+    except SocketLost as error:
         raise ConnectError(f"{url} does not answer as a server of WebSockets") from error
-    answer = socket._received.pop(0)  # noqa: SLF001 - likewise
+    except TimeoutError:
+        raise ConnectError(f"{url} accepts the connection, but does not answer within {_ANSWER_S:g} s") from None
     if not isinstance(answer, AcceptConnection):
         status = answer.status_code if isinstance(answer, RejectConnection) else None
-        await socket.abort()
         hint = ": it needs a valid key" if status == _UNAUTHORIZED else ""
-        raise ConnectError(f"{url} rejects the connection with status {status}{hint}")
-    return socket
+        raise ConnectError(f"{url} rejects the connection with status {status}{hint}", status)
