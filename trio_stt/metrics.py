@@ -96,15 +96,17 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """How long talkers wait for words, over all live sessions.
+    """How long talkers wait for words, over all live sessions, and how long the event loop was blocked.
 
     Attributes:
         first_partial: From the detection of speech to its first partial.
         final: From the end of speech to its final; the silence that ends an utterance is part of it.
+        loop_stalls: Steps of a task that took more than `stall_warning_ms`.
     """
 
     first_partial: Histogram = field(default_factory=Histogram)
     final: Histogram = field(default_factory=Histogram)
+    loop_stalls: Histogram = field(default_factory=Histogram)
 
 
 def _percentile(ordered: list[float], fraction: float) -> float:

@@ -2,16 +2,19 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.contract.fixtures import talk
-from tests.lanes.fakes import lengths, virtual_time
+from tests.contract.fixtures import composed, talk
+from tests.lanes.fakes import FakeEngine, lengths, virtual_time
 from tests.support.conversation import server_fixture
 from tests.support.keyed_server import ask, rig
+from trio_stt.api.web_app import build_app
 from trio_stt.errors import ServerFull
 from trio_stt.server.prometheus import PrometheusExposition
 
@@ -71,6 +74,17 @@ async def test_delays_of_live_words_are_counted() -> None:
     assert seen["trio_stt_final_latency_seconds_count",] == seen["trio_stt_first_partial_latency_seconds_count",] == 1
     assert seen["trio_stt_final_latency_seconds_bucket", "+Inf"] == 1
     assert seen["trio_stt_final_latency_seconds_bucket", "0.1"] <= seen["trio_stt_final_latency_seconds_bucket", "10.0"]
+
+
+async def test_stalls_of_the_event_loop_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    server_state = composed(monkeypatch, FakeEngine(), stall_warning_ms=1)
+    async with build_app(server_state).test_app():
+        while not server_state.latencies.loop_stalls.sum_s:
+            time.sleep(0.01)  # noqa: ASYNC251 - the stall
+            await trio.lowlevel.checkpoint()
+        seen = figures(PrometheusExposition(server_state).write("")[0])
+    assert seen["trio_stt_event_loop_stall_seconds_count",] >= 1
+    assert seen["trio_stt_event_loop_stall_seconds_sum",] >= 0.01
 
 
 async def test_refusals_are_counted_by_dialect_and_reason() -> None:

@@ -135,7 +135,8 @@ def build_app(
         app.nursery.start_soon(history.run)
         app.nursery.start_soon(tune_gc, server_state.lanes.wait_loaded)
         if server_state.settings.stall_warning_ms:
-            trio.lowlevel.add_instrument(LoopStallMonitor(server_state.settings.stall_warning_ms / 1000))
+            limit_s, stalls = server_state.settings.stall_warning_ms / 1000, server_state.latencies.loop_stalls
+            trio.lowlevel.add_instrument(LoopStallMonitor(limit_s, on_stall=stalls.add))
 
     @app.after_serving
     async def end() -> None:

@@ -6,6 +6,7 @@ the interpreter's lock, as `faulthandler`'s watchdog does, can crash the process
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import trio
@@ -27,11 +28,15 @@ class LoopStallMonitor(trio.abc.Instrument):
         limit_s: A longer step is a stall.
         quiet_s: Seconds after a log line without another one, so that a busy machine does not fill its disk; the next
             line counts the stalls between.
+        on_stall: Called with the seconds of each stall, logged or not.
     """
 
-    def __init__(self, limit_s: float, *, quiet_s: float = 10.0) -> None:
+    def __init__(
+        self, limit_s: float, *, quiet_s: float = 10.0, on_stall: Callable[[float], object] = lambda _: None
+    ) -> None:
         self._limit_s = limit_s
         self._quiet_s = quiet_s
+        self._on_stall = on_stall
         self._step_began_s = time.perf_counter()
         self._quiet_until_s = 0.0
         self._unlogged = 0
@@ -46,6 +51,7 @@ class LoopStallMonitor(trio.abc.Instrument):
         self._step_began_s = now_s
         if now_s - began_s <= self._limit_s:
             return
+        self._on_stall(now_s - began_s)
         if now_s < self._quiet_until_s:
             self._unlogged += 1
             return

@@ -122,6 +122,9 @@ class _ServerCollector(Collector):
         latencies = server_state.latencies
         yield _histogram("first_partial_latency", "From detected speech to its first partial.", latencies.first_partial)
         yield _histogram("final_latency", "From the end of live speech to its final.", latencies.final)
+        yield _histogram(
+            "event_loop_stall", "Steps that blocked the event loop beyond stall_warning_ms.", latencies.loop_stalls
+        )
 
 
 def _dialects(traffic: Mapping[str, DialectTraffic]) -> Iterator[Metric]:
