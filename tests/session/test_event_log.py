@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from tests.protocol.event_messages import EVENTS
 from tests.session.test_outbox import entry, final, partial, pong, status
 from trio_stt.protocol.event_objects import State
-from trio_stt.protocol.events import Event, Heartbeat, WarningEvent, decode, encode
+from trio_stt.protocol.events import Event, WarningEvent, decode, encode
 from trio_stt.session.event_log import MAX_DISCONNECTED_EVENTS, MAX_KEPT_BYTES, EventLog
 
 LONG = "x" * 20_000
@@ -58,17 +59,7 @@ def test_disconnected_client_keeps_the_newest_state_and_bounded_durable_events()
         log.put(status(State.RECORDING), disconnected=True)
         log.put(partial(1, number, "x"), disconnected=True)
         log.put(entry(1, number), disconnected=True)
-        log.put(
-            Heartbeat(
-                session_id="s",
-                timestamp=0.0,
-                timestamp_iso="",
-                audio_received_seconds=0.0,
-                real_time_factor=0.0,
-                queue_delay_ms=0.0,
-            ),
-            disconnected=True,
-        )
+        log.put(EVENTS["heartbeat"], disconnected=True)
     assert log.waiting == 4
     for number in range(MAX_DISCONNECTED_EVENTS):
         log.put(final(number), disconnected=True)

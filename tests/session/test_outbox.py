@@ -2,21 +2,14 @@ import msgspec
 import pytest
 import trio
 import trio.testing
+from msgspec.structs import replace
 
 from tests.lanes.fakes import virtual_time
-from trio_stt.protocol.event_objects import RealtimeTiming, State
+from tests.protocol.event_messages import EVENTS
+from trio_stt.protocol.event_objects import State
 from trio_stt.protocol.events import Event, Final, Pong, Realtime, Status, Timeline, decode
 from trio_stt.session.event_log import LAG_EVENTS
 from trio_stt.session.outbox import BATCH_EVENTS, MAX_EVENTS, SEND_TIMEOUT_S, ClientStalled, Delivery, Outbox
-
-TIMING = RealtimeTiming(
-    created_at_monotonic=0.0,
-    completed_at_monotonic=0.0,
-    received_at_wall_time=0.0,
-    queue_delay_seconds=None,
-    inference_duration_seconds=None,
-    total_latency_seconds=None,
-)
 
 
 class Reader:
@@ -39,74 +32,27 @@ class Reader:
         self.sizes.append(len(messages))
         for event in map(decode, messages):
             self.seqs.append(event.seq)
-            self.events.append(msgspec.structs.replace(event, seq=msgspec.UNSET))
+            self.events.append(replace(event, seq=msgspec.UNSET))
 
     def abort(self) -> None:
         self.aborted = True
 
 
 def partial(segment_id: int, sequence: int, delta: str) -> Realtime:
-    return Realtime(
-        session_id="s",
-        segment_id=segment_id,
-        recording_id=segment_id,
-        sequence=sequence,
-        text="",
-        raw_text="",
-        display_text="",
-        stable_text="",
-        stable_delta=delta,
-        unstable_text="",
-        committed_stable_text="",
-        committed_stable_delta=delta,
-        visual_stable_text="",
-        visual_unstable_text="",
-        consensus_text="",
-        consensus_unstable_text="",
-        consensus_display_text="",
-        public_consensus_aligned=True,
-        internal_revision=False,
-        is_outlier=False,
-        stable_prefix_conflict=False,
-        commit_reason="none",
-        stable_normalized_offset=0,
-        timestamp=0.0,
-        timestamp_iso="",
-        timing=TIMING,
-    )
+    changes = {"sequence": sequence, "stable_delta": delta, "committed_stable_delta": delta}
+    return replace(EVENTS["realtime"], segment_id=segment_id, **changes)
 
 
 def entry(segment_id: int, sequence: int) -> Timeline:
-    return Timeline(
-        session_id="s",
-        event="realtime_transcript",
-        timestamp=0.0,
-        timestamp_iso="",
-        segment_id=segment_id,
-        sequence=sequence,
-    )
+    return replace(EVENTS["timeline_realtime_transcript"], segment_id=segment_id, sequence=sequence)
 
 
 def status(state: State) -> Status:
-    return Status(
-        session_id="s",
-        state=state,
-        timestamp=0.0,
-        active_client_id=None,
-        queue_depth=0,
-        dropped_chunks=0,
-        coalesced_realtime=0,
-        stale_realtime_discarded=0,
-        active_sessions=1,
-        active_speakers=0,
-        timestamp_iso="",
-    )
+    return replace(EVENTS["status"], state=state)
 
 
 def final(segment_id: int) -> Final:
-    return Final(
-        session_id="s", segment_id=segment_id, text="x.", stable_text_agreed=True, timestamp=0.0, timestamp_iso=""
-    )
+    return replace(EVENTS["final"], segment_id=segment_id)
 
 
 def pong(number: int) -> Pong:

@@ -18,9 +18,8 @@ from trio_stt.client import ClientSession, ConnectError, SessionClosed, connect
 from trio_stt.errors import SettingError
 from trio_stt.protocol.events import Error, Event, Final, Realtime, WarningEvent, encode
 from trio_stt.protocol.subtitles import as_srt
-from trio_stt.protocol.transcript_formats import SpokenSegment
+from trio_stt.protocol.transcript_formats import SpokenSegment, spoken_segment
 from trio_stt.runtime.packages import install_hint
-from trio_stt.server.sound_client import spoken_segment
 
 RATE_HZ = 16_000
 _BLOCK_FRAMES = RATE_HZ // 25

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from trio_stt.protocol.event_objects import Piece
+from trio_stt.protocol.events import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,24 @@ class _JsonSegment(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
     text: str
     pieces: tuple[Piece, ...] = ()
     channel: int | None = None
+
+
+def spoken_segment(name: str, final: Final) -> SpokenSegment:
+    """The utterance of a final; `name` is that of the file."""
+    segment = final.segment
+    assert segment is not msgspec.UNSET  # noqa: S101 - every final of ours names its segment
+    start_s, end_s = segment.audio_start_seconds, segment.audio_end_seconds
+    assert isinstance(start_s, float)  # noqa: S101 - as above
+    assert isinstance(end_s, float)  # noqa: S101 - as above
+    return SpokenSegment(
+        file=name,
+        segment_id=final.segment_id,
+        start=start_s,
+        end=end_s,
+        text=final.text,
+        pieces=final.pieces or (),
+        language=final.language or "",
+    )
 
 
 def speaker_prefix(segment: SpokenSegment) -> str:

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
-import msgspec
 import numpy as np
 import trio
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from trio_stt.errors import AudioFileError
 from trio_stt.protocol.commands import Command, Start
 from trio_stt.protocol.events import Error, Final, decode
 from trio_stt.protocol.packets import build_packet
-from trio_stt.protocol.transcript_formats import SpokenSegment
+from trio_stt.protocol.transcript_formats import SpokenSegment, spoken_segment
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.connection import CloseReason, ConnectionClosed, Message
 from trio_stt.session.session import Session
@@ -183,21 +182,3 @@ async def decode_in_thread(name: str, call: Callable[[], _T]) -> _T:
     with trio.move_on_after(_MAX_READ_S):
         return await trio.to_thread.run_sync(call, abandon_on_cancel=True)
     raise AudioFileError(f"{name}: cannot be read: its decoder does not answer for {_MAX_READ_S:g} s")
-
-
-def spoken_segment(name: str, final: Final) -> SpokenSegment:
-    """The utterance of a final; `name` is that of the file."""
-    segment = final.segment
-    assert segment is not msgspec.UNSET  # noqa: S101 - every final of ours names its segment
-    start_s, end_s = segment.audio_start_seconds, segment.audio_end_seconds
-    assert isinstance(start_s, float)  # noqa: S101 - as above
-    assert isinstance(end_s, float)  # noqa: S101 - as above
-    return SpokenSegment(
-        file=name,
-        segment_id=final.segment_id,
-        start=start_s,
-        end=end_s,
-        text=final.text,
-        pieces=final.pieces or (),
-        language=final.language or "",
-    )

@@ -17,8 +17,7 @@ from trio_stt.api.websocket_transport import CLOSE_POLICY
 from trio_stt.dsp.resample import MAX_RATE_HZ, MIN_RATE_HZ
 from trio_stt.protocol.commands import Flush, Start
 from trio_stt.protocol.events import Event, Final, Flushed, Realtime
-from trio_stt.protocol.transcript_formats import SpokenSegment
-from trio_stt.server.sound_client import spoken_segment
+from trio_stt.protocol.transcript_formats import SpokenSegment, spoken_segment
 from trio_stt.settings import Settings
 
 _DEFAULT_RATE_HZ = 8000
