@@ -34,7 +34,7 @@ from trio_stt.api.openapi.route import served_methods
 from trio_stt.api.web_app import build_app
 from trio_stt.api.whisper.asr_answers import asr_body
 from trio_stt.api.whisper.asr_request import AsrRequest, Output, parse_asr_request, parse_inference_request
-from trio_stt.protocol.openai_errors import error_json, error_type
+from trio_stt.protocol.http_errors import error_json, error_type
 
 PAGE = {("GET", "/"), ("GET", "/captions"), ("GET", "/web/{name}")}
 DIALECT_TAGS = {"OpenAI", "OpenAI Realtime", "Deepgram", "whisper.cpp", "whisper-asr-webservice"}

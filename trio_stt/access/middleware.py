@@ -18,7 +18,7 @@ from trio_stt.access.keys import KeyRecord, KeyScope
 from trio_stt.access.proxies import Proxies
 from trio_stt.access.rejection_log import RejectionLog
 from trio_stt.access.request_form import REDIRECT, normal_form
-from trio_stt.protocol.openai_errors import error_json
+from trio_stt.protocol.http_errors import error_json
 
 _OPEN_PATHS = frozenset({"/", "/captions", "/health", "/healthz", "/livez", "/openapi.json", "/readyz"})
 _ADMIN_PATHS = frozenset({"/api/history", "/api/metrics", "/metrics"})

@@ -26,7 +26,7 @@ from trio_stt.api.websocket_transport import (
     websocket_transport,
 )
 from trio_stt.errors import ServerClosing, ServerFull
-from trio_stt.protocol.openai_errors import error_json
+from trio_stt.protocol.http_errors import error_json
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.settings import Settings

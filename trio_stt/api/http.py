@@ -21,8 +21,8 @@ from werkzeug.exceptions import (
 
 from trio_stt.access.client_identity import client_identity
 from trio_stt.protocol.config_reports import InvalidBody, InvalidPart, InvalidSettings
+from trio_stt.protocol.http_errors import error_json
 from trio_stt.protocol.json_text import DUPLICATE_KEY, has_duplicate_key
-from trio_stt.protocol.openai_errors import error_json
 from trio_stt.protocol.reports import ProbeReport, Report, encode_report
 from trio_stt.server.all_processes import AllProcesses
 from trio_stt.server.probes import restart_reason, unready_reason

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from trio_stt.errors import TrioSttError
-from trio_stt.protocol.openai_errors import ErrorBody, error_body
+from trio_stt.protocol.http_errors import ErrorBody, error_body
 
 NO_RETRY: Final = {"x-should-retry": "false"}
 """Headers of a failure that will repeat: OpenAI's clients would send the whole file twice more."""

@@ -28,7 +28,7 @@ from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.lanes.engines.language_support import UNKNOWN_LANGUAGES
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.commands import Start
-from trio_stt.protocol.openai_errors import error_json, has_openai_errors
+from trio_stt.protocol.http_errors import error_json, has_openai_errors
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.sound_channels import SoundTranscription, open_channels

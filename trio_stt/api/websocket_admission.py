@@ -26,7 +26,7 @@ from trio_stt.api.websocket_transport import CLOSE_POLICY, CLOSE_TRY_AGAIN_LATER
 from trio_stt.processes.counts import ClientCount
 from trio_stt.protocol.event_objects import Where
 from trio_stt.protocol.events import AuthRequired, Error, encode
-from trio_stt.protocol.openai_errors import error_json
+from trio_stt.protocol.http_errors import error_json
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.stagger import Stagger
 from trio_stt.server.traffic import NATIVE, RejectionReason

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from trio_stt.api.openai.transcription_request import ResponseFormat, TranscriptionRequest
 from trio_stt.protocol.event_objects import Piece
-from trio_stt.protocol.openai_errors import ErrorBody
+from trio_stt.protocol.http_errors import ErrorBody
 from trio_stt.protocol.scripts import joined, space_between
 from trio_stt.protocol.subtitles import as_srt, as_vtt
 from trio_stt.protocol.transcript_formats import SpokenSegment, as_text

@@ -1,7 +1,7 @@
 """The HTTP routes as `/openapi.json` describes them: one declaration each, beside those of the page.
 
 A test compares them with the routes of the app. Which key a route needs, and the form of its errors, follow from its
-path: `access.middleware` and `protocol.openai_errors` have the rules.
+path: `access.middleware` and `protocol.http_errors` have the rules.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ from trio_stt.api.subtitles import SubtitleRequest
 from trio_stt.api.whisper.asr_answers import AsrTranscript, DetectedLanguage
 from trio_stt.protocol.config_reports import ConfigReport, ConfigUpdateReport, InvalidBody, InvalidSettings
 from trio_stt.protocol.deepgram_errors import LISTEN_PATH
-from trio_stt.protocol.openai_errors import PlainError
+from trio_stt.protocol.http_errors import PlainError
 from trio_stt.protocol.reports import HealthReport, HistoryReport, MetricsReport, ProbeReport
 
 Content = Mapping[str, tuple[Any, ...]]

@@ -10,7 +10,7 @@ import msgspec
 
 from trio_stt.access.middleware import needed_scope
 from trio_stt.api.openapi.declarations import Content, Operation
-from trio_stt.protocol.openai_errors import error_type
+from trio_stt.protocol.http_errors import error_type
 
 _Json = dict[str, Any]
 _PREFIX = "#/components/schemas/"

@@ -1,4 +1,4 @@
-"""Bodies of HTTP errors: the form of OpenAI's API for its routes, also for requests rejected before them."""
+"""Bodies of HTTP errors in the form that the clients of each path read, also for requests rejected before routing."""
 
 import msgspec
 
