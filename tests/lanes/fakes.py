@@ -226,7 +226,7 @@ class VirtualExecutor:
         self._engine: LoadedEngine | None = None
         self._closed = False
 
-    async def start(self) -> EngineInfo:
+    async def start(self, on_lost: object = None) -> EngineInfo:  # noqa: ARG002 - never called
         await self._take(self._load_s)
         self._engine = LoadedEngine.load(self._load)
         return self._engine.info

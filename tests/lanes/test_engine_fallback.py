@@ -22,7 +22,7 @@ class Remote(VirtualExecutor):
         self.closed = False
         cluster.executors.append(self)
 
-    async def start(self) -> EngineInfo:
+    async def start(self, on_lost: object = None) -> EngineInfo:  # noqa: ARG002 - never called
         await trio.lowlevel.checkpoint()
         if self._cluster.problem is not None:
             raise self._cluster.problem

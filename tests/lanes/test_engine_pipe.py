@@ -1,5 +1,9 @@
 """`EngineProcess` with a child that writes anything: what is no answer, half an answer, or nothing."""
 
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+
 import pytest
 import trio
 import trio.testing
@@ -13,29 +17,34 @@ from trio_stt.lanes.lane import Lane
 
 
 class ScriptedChild:
-    """A child process that writes what it is given, whatever it is asked, and then ends or hangs."""
+    """A child process that writes what it is given for each request, whatever it is, and then ends or hangs."""
 
-    def __init__(self, *writes: bytes, ends: bool = False, pause_s: float = 0.0) -> None:
-        self._writes = iter(writes)
+    def __init__(self, *answers: bytes | Sequence[bytes], ends: bool = False, pause_s: float = 0.0) -> None:
+        self._answers = deque(answers)
         self._ends = ends
         self._pause_s = pause_s
+        self._writes_in, self._writes = trio.open_memory_channel[bytes](float("inf"))
         self._killed = trio.Event()
 
-    async def send(self, message: bytes) -> None:
+    async def send(self, message: bytes) -> None:  # noqa: ARG002 - whatever it is
         """Nothing reads it."""
+        answer = self._answers.popleft() if self._answers else ()
+        for write in [answer] if isinstance(answer, bytes) else answer:
+            self._writes_in.send_nowait(write)
+        if self._ends and not self._answers:
+            self._writes_in.close()
 
     async def receive(self) -> bytes:
-        if written := next(self._writes, None):
-            await trio.sleep(self._pause_s)
-            return written
-        if not self._ends:
-            await self._killed.wait()
+        await trio.sleep(self._pause_s)
+        with suppress(trio.EndOfChannel):
+            return await self._writes.receive()
         return b""
 
     async def end_input(self) -> None:
-        self._killed.set()
+        self.kill()
 
     def kill(self) -> None:
+        self._writes_in.close()
         self._killed.set()
 
     async def wait(self) -> str:
@@ -92,7 +101,7 @@ async def test_limit_of_a_load_counts_from_the_last_report_of_a_download(
     downloads = 50
 
     async def start() -> ScriptedChild:
-        return ScriptedChild(*[encode(Downloading())] * downloads, *[LOADED] * loaded, pause_s=9.0)
+        return ScriptedChild([encode(Downloading())] * downloads + [LOADED] * loaded, pause_s=9.0)
 
     executor = EngineProcess("main", EngineConfig(engine="fake"), start, load_limit_s=10.0)
     if loaded:

@@ -73,6 +73,41 @@ async def test_process_killed_between_two_calls_makes_the_engine_unavailable() -
     await executor.aclose()
 
 
+async def test_end_of_an_idle_process_is_reported_without_a_call() -> None:
+    executor, reasons, lost = new_executor(), list[EngineUnavailable](), trio.Event()
+
+    def on_lost(reason: EngineUnavailable) -> None:
+        reasons.append(reason)
+        lost.set()
+
+    await executor.start(on_lost)
+    os.kill(await pid_of(executor), signal.SIGKILL)
+    await lost.wait()
+    assert [str(reason) for reason in reasons] == ["the engine's process was ended by SIGKILL"]
+    await executor.aclose()
+    assert len(reasons) == 1
+
+
+async def test_end_of_a_closed_process_is_not_reported() -> None:
+    executor, reasons = new_executor(), list[EngineUnavailable]()
+    await executor.start(reasons.append)
+    await executor.aclose()
+    assert reasons == []
+
+
+async def test_lane_replaces_an_idle_process_that_died_before_the_next_job() -> None:
+    lane = Lane("main", new_executor=new_executor, limits=limits(), job_deadline_s=lambda: 60.0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lane.run)
+        first = (await lane.submit(final("a", PID)).wait()).transcript.text
+        os.kill(int(first), signal.SIGKILL)
+        while (lane.statistics().engines.restarts, lane.statistics().engines.serving) != (1, 1):  # noqa: ASYNC110
+            await trio.sleep(0.02)
+        assert (await lane.submit(final("a", PID)).wait()).transcript.text != first
+        assert lane.statistics().engines.restarts == 1, "no job met the dead process"
+        nursery.cancel_scope.cancel()
+
+
 async def test_hanging_process_is_killed_when_it_is_abandoned() -> None:
     executor, returned = new_executor(), trio.Event()
     await executor.start()

@@ -20,6 +20,7 @@ from trio_stt.bench.speech_plan import ClientPlan, Plan, script
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.dsp.detector import VadResult
 from trio_stt.lanes.engines.base import EngineInfo, Request, Transcript
+from trio_stt.lanes.executor import OnLost, ignore_loss
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.protocol.commands import Command, Start
 from trio_stt.protocol.packets import build_packet
@@ -181,7 +182,7 @@ class _Executor:
         self._engine = engine
         self._service = service
 
-    async def start(self) -> EngineInfo:
+    async def start(self, on_lost: OnLost = ignore_loss) -> EngineInfo:  # noqa: ARG002 - it is never lost
         """See `EngineExecutor.start`."""
         await trio.lowlevel.checkpoint()
         return self._engine

@@ -24,7 +24,7 @@ from trio_stt.lanes.engine_messages import (
     transcripts,
 )
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Request, Transcript
-from trio_stt.lanes.executor import EngineExecutor, load_timeout
+from trio_stt.lanes.executor import EngineExecutor, OnLost, ignore_loss, load_timeout
 from trio_stt.lanes.ray_client import ActorHandle
 from trio_stt.lanes.ray_link import Cluster, RayLink
 
@@ -109,7 +109,7 @@ class EngineActor:
         self._sender = ClipSender(streaming=False)  # as above; until `start` knows better
         self._started = self._loaded = self._closing = False
 
-    async def start(self) -> EngineInfo:
+    async def start(self, on_lost: OnLost = ignore_loss) -> EngineInfo:  # noqa: ARG002 - a call finds it
         """Create the actor and load the engine in it.
 
         Raises:

@@ -11,7 +11,7 @@ import trio
 
 from trio_stt.errors import ClusterUnavailable, EngineUnavailable
 from trio_stt.lanes.engines.base import EngineInfo, Request, Transcript
-from trio_stt.lanes.executor import EngineExecutor
+from trio_stt.lanes.executor import EngineExecutor, OnLost, ignore_loss
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class FallbackExecutor:
         self._next: EngineExecutor | None = None
         self._return_scope = trio.CancelScope()
 
-    async def start(self) -> EngineInfo:
+    async def start(self, on_lost: OnLost = ignore_loss) -> EngineInfo:  # noqa: ARG002 - neither executor reports it
         """Load the engine on the cluster, or else in the server.
 
         Raises:

@@ -27,7 +27,7 @@ from trio_stt.lanes.engine_messages import (
     transcripts,
 )
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Request, Transcript
-from trio_stt.lanes.executor import EngineExecutor, load_timeout
+from trio_stt.lanes.executor import EngineExecutor, OnLost, ignore_loss, load_timeout
 
 logger = logging.getLogger(__name__)
 
@@ -92,11 +92,12 @@ class EngineProcess:
         self._load_scope = trio.CancelScope()  # its deadline moves while the child downloads
         self._sender = ClipSender(streaming=False)  # until `start` knows better
         self._ended = trio.Event()
+        self._on_lost: OnLost = ignore_loss
         self._on_return: Callable[[], None] = lambda: None
         self._started = self._loaded = self._closing = self._killed = False
 
-    async def start(self) -> EngineInfo:
-        """Start the child and load the engine in it.
+    async def start(self, on_lost: OnLost = ignore_loss) -> EngineInfo:
+        """Start the child and load the engine in it, see `EngineExecutor.start`.
 
         Raises:
             EngineUnavailable: It could not be loaded, or not within the limit.
@@ -111,6 +112,7 @@ class EngineProcess:
         with self._load_scope:
             info = engine_info(await self._call(lambda: Load(self._config)))
             self._loaded, self._sender = True, ClipSender(streaming=info.streaming)
+            self._on_lost = on_lost
             return info
         raise load_timeout(self._load_limit_s)
 
@@ -171,8 +173,7 @@ class EngineProcess:
             if self._killed:
                 child.kill()
             try:
-                async for call in self._calls_out:
-                    self._current = call
+                while (call := await self._next_call(child)) is not None:
                     if not call.cancelled:
                         await child.send(encode(call.message()))
                         call.settle(await self._receive(child))
@@ -194,10 +195,39 @@ class EngineProcess:
         finally:
             if self._child is not None:
                 self._child.kill()
-            self._closing = True
+            lost, self._closing = not self._closing, True
             self._fail_calls(reason)
             self._ended.set()
             self._on_return()
+            if lost:
+                self._on_lost(EngineUnavailable(reason))
+
+    async def _next_call(self, child: Child) -> "_Call | None":
+        """Wait for a call; None when the executor is closed.
+
+        Raises:
+            EngineUnavailable: The child wrote something that nothing has asked for.
+            trio.BrokenResourceError: The child ended meanwhile.
+        """
+        call = None
+        written: list[bytes | bytearray] = []
+
+        async def read() -> None:
+            written.append(await child.receive())
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            with suppress(trio.EndOfChannel):
+                call = await self._calls_out.receive()
+            nursery.cancel_scope.cancel()
+        if call is not None:
+            self._current = call  # so that it fails with the child
+        for each in written:
+            if not each:
+                raise trio.BrokenResourceError("the process has ended")
+            raise EngineUnavailable(f"the engine's process wrote no answer, but {bytes(each[:4])!r}")
+        return call
 
     def _fail_calls(self, reason: str) -> None:
         """Fail the current call and those that wait behind it."""

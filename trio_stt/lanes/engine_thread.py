@@ -20,7 +20,7 @@ import trio
 
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines.base import Engine, EngineInfo, Request, Transcript
-from trio_stt.lanes.executor import ENGINE_NICENESS, EngineExecutor
+from trio_stt.lanes.executor import ENGINE_NICENESS, EngineExecutor, OnLost, ignore_loss
 from trio_stt.lanes.loaded_engine import LoadedEngine
 from trio_stt.lanes.shared_engine import SharedEngine
 from trio_stt.lanes.thread_call import ThreadCall
@@ -89,7 +89,7 @@ class EngineThread:
         self._engine: LoadedEngine | None = None  # belongs to the thread: Trio's side must not touch it
         self._loaded = False
 
-    async def start(self) -> EngineInfo:
+    async def start(self, on_lost: OnLost = ignore_loss) -> EngineInfo:  # noqa: ARG002 - a call finds it
         """Create the thread and load the engine on it.
 
         Raises:

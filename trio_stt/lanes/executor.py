@@ -16,6 +16,14 @@ ENGINE_NICENESS = 5
 """Added to the niceness of what runs an engine, so that the event loop runs first where cores are short."""
 
 
+OnLost = Callable[[EngineUnavailable], None]
+"""Takes the reason why an engine is lost."""
+
+
+def ignore_loss(_: EngineUnavailable) -> None:
+    """An `OnLost` for callers that learn it from their next call."""
+
+
 class EngineExecutor(Protocol):
     """Runs one engine for one worker, which makes one call at a time.
 
@@ -23,8 +31,12 @@ class EngineExecutor(Protocol):
     makes another one for its next engine.
     """
 
-    async def start(self) -> EngineInfo:
+    async def start(self, on_lost: OnLost = ignore_loss) -> EngineInfo:
         """Load the engine.
+
+        Args:
+            on_lost: Called in Trio's thread when the loaded engine is found lost, if that is found without a call: a
+                process reports its end, a thread and an actor do not. It must not raise.
 
         Raises:
             EngineUnavailable: It could not be loaded. A `SettingError` as its cause says that trying again is useless.

@@ -97,7 +97,7 @@ class Worker:
     def retire(self) -> None:
         """Let `run` end: at once if there are no jobs, or else after them."""
         self._retired = True
-        self._interruptible.cancel()
+        self._interrupt()
 
     async def run(self) -> None:
         """Keep an engine loaded and run batches on it, until cancelled or retired; then close it."""
@@ -106,6 +106,7 @@ class Worker:
             self._engine = WorkerEngine(
                 self._lane,
                 self._new_executor(),
+                on_lost=self._interrupt,
                 job_deadline_s=self._job_deadline_s,
                 warmup_clips=self._warmup_clips,
             )
@@ -127,6 +128,9 @@ class Worker:
     def cancel_session(self, session_id: str) -> int:
         """Cancel the running jobs of a session; their results will be dropped. Returns how many this ended."""
         return sum(ticket.cancel() for ticket in self._running if ticket.job.session_id == session_id)
+
+    def _interrupt(self) -> None:
+        self._interruptible.cancel()
 
     def _new_scope(self) -> trio.CancelScope:
         self._interruptible = trio.CancelScope()

@@ -30,11 +30,13 @@ _WARM_UP_DEADLINE_FACTOR = 10.0
 class WorkerEngine:
     """An engine behind an executor.
 
-    It is lost when a call exceeds its deadline, when job after job fails, or when it reports that it cannot go on.
+    It is lost when a call exceeds its deadline, when job after job fails, when it reports that it cannot go on, or when
+    its executor reports its end.
 
     Args:
         lane: The lane's name, for messages.
         executor: Of this engine alone.
+        on_lost: Called when the executor reports the end of the loaded engine.
         job_deadline_s: Called before every call: seconds that it may take, apart from its audio; may be infinite.
         warmup_clips: Transcribed after the load; may be empty.
 
@@ -48,6 +50,7 @@ class WorkerEngine:
         lane: str,
         executor: EngineExecutor,
         *,
+        on_lost: Callable[[], None],
         job_deadline_s: Callable[[], float],
         warmup_clips: Sequence[NDArray[np.float32]],
     ) -> None:
@@ -55,9 +58,10 @@ class WorkerEngine:
         self.hung = False
         self._lane = lane
         self._executor = executor
+        self._on_lost = on_lost
         self._job_deadline_s = job_deadline_s
         self._warmup_clips = warmup_clips
-        self._is_remote = False
+        self._is_remote = self._is_loaded = False
         self._failed_jobs = 0
 
     async def load(self) -> EngineInfo:
@@ -67,13 +71,16 @@ class WorkerEngine:
             EngineUnavailable: It could not be loaded, or was lost in the warm-up. Another failure of the warm-up says
                 little about real clips, so it is only logged.
         """
-        info = await self._executor.start()
+        info = await self._executor.start(self._note_loss)
         self._is_remote = info.device == "remote"
         for clip in self._warmup_clips:
             try:
                 await self.transcribe([Request(samples=clip)], deadline_factor=_WARM_UP_DEADLINE_FACTOR)
             except TranscriptionFailed as error:
                 logger.warning("%s lane: warm-up failed: %s", self._lane, error, exc_info=error.__cause__)
+        if self.lost is not None:
+            raise self.lost
+        self._is_loaded = True
         return info
 
     async def transcribe(self, batch: Sequence[Request], *, deadline_factor: float = 1.0) -> list[Transcript]:
@@ -109,6 +116,12 @@ class WorkerEngine:
         self._failed_jobs += 1
         if self._failed_jobs >= MAX_FAILED_JOBS and self.lost is None:
             self.lost = EngineUnavailable(f"{self._failed_jobs} jobs failed in a row; the last one: {error}")
+
+    def _note_loss(self, error: EngineUnavailable) -> None:
+        if self.lost is None:
+            self.lost = error
+            if self._is_loaded:
+                self._on_lost()
 
     async def release(self, on_return: Callable[[], None]) -> None:
         """Free the engine, also in a cancelled scope, within the executor's own time limit.
