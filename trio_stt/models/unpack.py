@@ -15,6 +15,8 @@ from trio_stt.models.download import disk_errors
 
 _PIECE_BYTES = 1 << 20
 _MAX_MEMBERS = 10_000
+_MAX_NAME_CHARACTERS = 200
+"""Longer than any path in the archives of the catalogue; `tarfile` and folders go through each part of a name."""
 _GROWTH = 10
 """Largest growth while unpacking. Packed weights have three quarters of their size, token lists a third; more than
 this is an attack."""
@@ -105,12 +107,15 @@ def _unpack(tar: tarfile.TarFile, reader: _CountedReader, folder: Path, *, limit
             )
         reader.allow(member.size)
         with disk_errors(folder):
-            if member.isdir():
-                (folder / name).mkdir(parents=True, exist_ok=True)
-            else:
-                content = tar.extractfile(member)
-                assert content is not None  # noqa: S101 - it is a regular file
-                digests[str(name)] = _copy(content, folder / name)
+            try:
+                if member.isdir():
+                    (folder / name).mkdir(parents=True, exist_ok=True)
+                else:
+                    content = tar.extractfile(member)
+                    assert content is not None  # noqa: S101 - it is a regular file
+                    digests[str(name)] = _copy(content, folder / name)
+            except (FileExistsError, NotADirectoryError):
+                raise _RejectedArchive(f"holds {member.name!r} twice, or another file in its place") from None
         reader.allow(_HEADER_BYTES)  # of the next entry
     tops = {PurePosixPath(name).parts[0] for name in digests}
     if len(tops) != 1 or not (folder / tops.pop()).is_dir():
@@ -121,7 +126,11 @@ def _unpack(tar: tarfile.TarFile, reader: _CountedReader, folder: Path, *, limit
 def _checked(member: tarfile.TarInfo) -> PurePosixPath:
     """The path of a member that is a plain file or folder inside the archive."""
     name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts or set(member.name) & set("\\:\0"):
+    if len(member.name) > _MAX_NAME_CHARACTERS or not member.name.isprintable():
+        raise _RejectedArchive(
+            f"holds a name with control characters or with more than {_MAX_NAME_CHARACTERS} characters"
+        )
+    if not name.parts or name.is_absolute() or ".." in name.parts or set(member.name) & set("\\:\0"):
         raise _RejectedArchive(f"holds {member.name!r}, which lies outside its folder")
     if not (member.isdir() or member.isreg()) or member.issparse():
         raise _RejectedArchive(f"holds {member.name!r}, which is neither a file nor a folder")
