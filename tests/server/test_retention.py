@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from tests.server.test_recordings import archive, files_in
 from trio_stt.protocol.events import WarningEvent
-from trio_stt.server import recording_files
+from trio_stt.server import interrupted_recordings
 from trio_stt.server import recordings as archive_module
-from trio_stt.server.recording_files import RecordingFiles, Retention
+from trio_stt.server.recording_files import RecordingFiles
+from trio_stt.server.recording_retention import Retention
 from trio_stt.server.recordings import RecordingArchive
 
 HOUR_S = 3600.0
@@ -277,14 +278,14 @@ def test_recording_that_cannot_be_completed_does_not_hinder_the_others(
 ) -> None:
     for name in (OPEN, OLD, NEW):
         leave_interrupted(tmp_path, noise(3, 1), name)
-    rewrite = recording_files._rewrite_audio
+    rewrite = interrupted_recordings._rewrite_audio
 
     def fail_for_one(source: Path, target: Path) -> int:
         if source.name.startswith(OLD):
             raise OSError("bad sector")
         return rewrite(source, target)
 
-    monkeypatch.setattr(recording_files, "_rewrite_audio", fail_for_one)
+    monkeypatch.setattr(interrupted_recordings, "_rewrite_audio", fail_for_one)
     write_queued(archive(tmp_path))
     assert names_in(tmp_path) == sorted(
         [f"{OPEN}.flac", f"{OPEN}.jsonl", f"{OLD}.flac.part", f"{OLD}.jsonl", f"{NEW}.flac", f"{NEW}.jsonl"]

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.errors import SettingError
 from trio_stt.protocol.events import Event, Hello
-from trio_stt.server.recording_files import DISK_FAULTS, RecordingFiles, Retention, finish_interrupted, recording_name
+from trio_stt.server.interrupted_recordings import finish_interrupted
+from trio_stt.server.recording_files import DISK_FAULTS, RecordingFiles, recording_name
+from trio_stt.server.recording_retention import Retention
 
 logger = logging.getLogger(__name__)
 
