@@ -69,7 +69,8 @@ def test_parameters(query: dict[str, list[str]], changes: dict[str, object]) -> 
         ({"endpointing": ["²"]}, "endpointing: must be an integer"),
         ({"utterance_end_ms": ["99"]}, "utterance_end_ms: must be an integer from 100 to 60000, not '99'"),
         ({"callback": ["http://localhost"]}, "callback: this server calls no address"),
-        ({"keyterm": [f"word{number}" for number in range(501)]}, "keyterm: more than 500 terms"),
+        ({"keyterm": [f"word{number}" for number in range(501)]}, "keyterm: must be at most 500 texts"),
+        ({"keyterm": ["x" * 5001, "y" * 5001]}, "keyterm: must be at most 500 texts, together of at most 10000"),
     ],
 )
 def test_refused_parameters(query: dict[str, list[str]], message: str) -> None:

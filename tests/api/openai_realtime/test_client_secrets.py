@@ -65,3 +65,15 @@ async def test_secret_of_a_key_opens_realtime_sessions_only(monkeypatch: pytest.
         async with raw_client(server.port) as client:
             await client.open(server.port, f"{PATH}?call_id=1", {"authorization": f"Bearer {server.talk}"})
             assert client.answer.split()[1] == "400"
+
+
+@pytest.mark.parametrize(
+    ("header", "prefix"), [("assistants=v2", ""), ("assistants=v2, realtime=v1", "transcription_")]
+)
+async def test_header_of_the_beta_is_about_this_api(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, header: str, prefix: str
+) -> None:
+    async with rig(monkeypatch, tmp_path) as server, raw_client(server.port) as client:
+        headers = {"authorization": f"Bearer {server.talk}", "openai-beta": header}
+        await client.open(server.port, f"{PATH}?intent=transcription", headers)
+        await client.until(f"{prefix}session.created")

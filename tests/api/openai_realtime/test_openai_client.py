@@ -1,6 +1,7 @@
 """OpenAI's own Python client, unmodified, against a real server with real speech."""
 
 import base64
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -160,5 +161,10 @@ def test_client_secret_opens_a_session_with_its_configuration(client: openai.Ope
     later: Any = {"anchor": "last_used_at", "seconds": 60}
     with pytest.raises(openai.BadRequestError, match=r"expires_after\.anchor must be created_at"):
         client.realtime.client_secrets.create(expires_after=later)
-    beta = client.beta.realtime.transcription_sessions.create(input_audio_format="g711_ulaw")
+    beta = client.beta.realtime.transcription_sessions.create(
+        input_audio_format="g711_ulaw", client_secret={"expires_at": {"anchor": "created_at", "seconds": 7200}}
+    )
     assert (beta.input_audio_format, beta.client_secret.value[:3]) == ("g711_ulaw", "ek_")
+    assert beta.client_secret.expires_at > time.time() + 7000
+    with pytest.raises(openai.BadRequestError, match=r"client_secret\.expires_at\.seconds must be"):
+        client.beta.realtime.transcription_sessions.create(client_secret={"expires_at": {"seconds": 1}})

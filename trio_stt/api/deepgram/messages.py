@@ -14,7 +14,9 @@ _MAX_BINARY_COMMAND_BYTES = 200
 """Old clients send commands as binary frames. Audio hardly ever begins like JSON, and never is JSON."""
 MAX_KEYTERMS = 500
 """Terms of a client."""
-_MAX_KEYTERM_CHARACTERS = 200
+MAX_KEYTERM_CHARACTERS = 10_000
+"""Of all terms together, which become a prompt: as a prompt of `start`."""
+KEYTERM_LIMITS = f"at most {MAX_KEYTERMS} texts, together of at most {MAX_KEYTERM_CHARACTERS} characters"
 _SHOWN_CHARACTERS = 200
 
 
@@ -90,10 +92,8 @@ def _keyterms(value: object) -> tuple[str, ...] | None:
         return None
     if not isinstance(value, list) or not all(isinstance(term, str) for term in value):
         raise CommandError("keyterms must be a list of texts")
-    if len(value) > MAX_KEYTERMS or any(len(term) > _MAX_KEYTERM_CHARACTERS for term in value):
-        raise KeytermsError(
-            f"keyterms may be at most {MAX_KEYTERMS} texts of at most {_MAX_KEYTERM_CHARACTERS} characters"
-        )
+    if len(value) > MAX_KEYTERMS or sum(map(len, value)) > MAX_KEYTERM_CHARACTERS:
+        raise KeytermsError(f"keyterms may be {KEYTERM_LIMITS}")
     return tuple(value)
 
 

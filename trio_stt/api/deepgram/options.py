@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from trio_stt.api.deepgram.messages import MAX_KEYTERMS
+from trio_stt.api.deepgram.messages import KEYTERM_LIMITS, MAX_KEYTERM_CHARACTERS, MAX_KEYTERMS
 from trio_stt.api.request_error import RequestError
 from trio_stt.dsp.kernels import MAX_CHANNELS
 
@@ -163,8 +163,8 @@ def _keyterms(query: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """From `keyterm`, and from `keywords`, whose weights (`word:2`) have no meaning here."""
     terms = [*query.get("keyterm", ()), *(word.partition(":")[0] for word in query.get("keywords", ()))]
     found = tuple(dict.fromkeys(term.strip() for term in terms if term.strip()))
-    if len(found) > MAX_KEYTERMS:
-        raise _refused("keyterm", f"more than {MAX_KEYTERMS} terms")
+    if len(found) > MAX_KEYTERMS or sum(map(len, found)) > MAX_KEYTERM_CHARACTERS:
+        raise _refused("keyterm", f"must be {KEYTERM_LIMITS}")
     return found
 
 

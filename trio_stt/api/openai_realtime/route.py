@@ -26,6 +26,7 @@ from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.job import JobKind
 from trio_stt.server.public_reports import shown_model
 from trio_stt.server.server_state import ServerState
+from trio_stt.settings import Settings
 
 _PATH = "/v1/realtime"
 _BETA = "realtime=v1"
@@ -74,14 +75,20 @@ def realtime_spec(server_state: ServerState) -> DialectSpec:
     @routes.post("/client_secrets")
     @with_request_errors
     async def create_secret() -> Response:
-        secret = await _create(client_secrets, server_state, await _body())
+        body = await _body()
+        lifetime_s = _lifetime_s(body.get("expires_after"), "expires_after")
+        secret = await _create(client_secrets, server_state, body.get("session"), lifetime_s)
         session = ga_session(secret.config, session_id=_session_id(), model=model(), expires_at=secret.expires_at)
         return _json(SecretAnswer(value=secret.value, expires_at=secret.expires_at, session=session))
 
     @routes.post("/transcription_sessions")
     @with_request_errors
     async def create_beta_session() -> Response:
-        secret = await _create(client_secrets, server_state, {"session": await _body()})
+        body = await _body()
+        wanted = body.get("client_secret")
+        expires = wanted.get("expires_at") if isinstance(wanted, dict) else wanted
+        lifetime_s = _lifetime_s(expires, "client_secret.expires_at")
+        secret = await _create(client_secrets, server_state, body, lifetime_s)
         session = beta_session(secret.config, session_id=_session_id(), model=model(), expires_at=secret.expires_at)
         return _json(session | {"client_secret": {"value": secret.value, "expires_at": secret.expires_at}})
 
@@ -96,34 +103,38 @@ def realtime_spec(server_state: ServerState) -> DialectSpec:
     )
 
 
-async def _create(client_secrets: ClientSecrets, server_state: ServerState, body: Json) -> ClientSecret:
+async def _create(
+    client_secrets: ClientSecrets, server_state: ServerState, session: object, lifetime_s: int
+) -> ClientSecret:
     record = client_identity(request.scope).record
-    secret = client_secrets.create(_config(body, server_state), lifetime_s=_lifetime_s(body), record=record)
+    config = _config(session, server_state.settings)
+    secret = client_secrets.create(config, lifetime_s=lifetime_s, record=record)
     await client_secrets.share(server_state.peers, [secret])
     return secret
 
 
-def _config(body: Json, server_state: ServerState) -> SessionConfig:
-    settings = server_state.settings
+def _config(session: object, settings: Settings) -> SessionConfig:
     try:
-        session = body.get("session")
         return updated(first_config(settings, ""), {} if session is None else session, settings)
     except InvalidUpdate as error:
         raise RequestError(400, str(error), param=error.param, code="invalid_value") from None
 
 
-def _lifetime_s(body: Json) -> int:
-    given = body.get("expires_after")
-    if given is None:
-        return _DEFAULT_LIFETIME_S
-    if isinstance(given, dict) and given.get("anchor", "created_at") != "created_at":
-        param = "expires_after.anchor"
-        raise RequestError(400, f"{param} must be created_at", param=param, code="invalid_value")
-    seconds = given.get("seconds", _DEFAULT_LIFETIME_S) if isinstance(given, dict) else None
+def _lifetime_s(given: object, param: str) -> int:
+    """How long a secret is valid, from the object that says so."""
+    fields = {} if given is None else given
+    if not isinstance(fields, dict):
+        raise _invalid(param, "an object")
+    if fields.get("anchor", "created_at") != "created_at":
+        raise _invalid(f"{param}.anchor", "created_at")
+    seconds = fields.get("seconds", _DEFAULT_LIFETIME_S)
     if isinstance(seconds, int) and not isinstance(seconds, bool) and _MIN_LIFETIME_S <= seconds <= _MAX_LIFETIME_S:
         return seconds
-    param, allowed = "expires_after.seconds", f"an integer from {_MIN_LIFETIME_S} to {_MAX_LIFETIME_S}"
-    raise RequestError(400, f"{param} must be {allowed}", param=param, code="invalid_value")
+    raise _invalid(f"{param}.seconds", f"an integer from {_MIN_LIFETIME_S} to {_MAX_LIFETIME_S}")
+
+
+def _invalid(param: str, allowed: str) -> RequestError:
+    return RequestError(400, f"{param} must be {allowed}", param=param, code="invalid_value")
 
 
 async def _body() -> Json:
