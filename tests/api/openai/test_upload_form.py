@@ -67,7 +67,8 @@ def test_file_without_a_file_name_is_the_file() -> None:
         (b"--b\r\nX: y\r\n\r\ndata\r\n--b--\r\n", 400, None),
         (body([('"prompt"', b"a" * (MAX_FIELD_BYTES + 1)), ('"file"', b"x")]), 400, "prompt"),
         (body([('"known_speaker_references[]"', b"a" * 2_000_000)]), 400, "known_speaker_references"),
-        (body([('"prompt"', b"\xff"), ('"file"', b"x")]), 400, None),
+        (body([('"prompt"', b"\xff"), ('"file"', b"x")]), 400, "prompt"),
+        (b"--b\r\nContent-Disposition: form-data\r\n\r\n" + b"a" * 100_000 + b"\r\n--b--\r\n", 400, "file"),
         (b"--b\r\nX: " + b"y" * 200_000, 413, None),
         (body([('"a"', b"")] * 300), 413, None),
     ],
@@ -82,6 +83,24 @@ def test_content_type_may_have_capitals() -> None:
     form = UploadForm('Multipart/Form-Data; Boundary="b"')
     assert form.feed(b"preamble\r\n" + body([('"file"', b"RIFF")]) + b"epilogue") == b"RIFF"
     assert form.finish() == {}
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        b'name="file"; filename="\xe4.wav"',
+        b"name=file; filename*=UTF-8''%e2%82%ac.wav",
+        b'name="file"; filename="../../a.wav"',
+        b'name="file"; filename=""',
+    ],
+)
+def test_file_name_does_not_matter(disposition: bytes) -> None:
+    data = b"--b\r\nContent-Disposition: form-data; %b\r\n\r\nRIFF\r\n--b--\r\n" % disposition
+    assert decode(data, 7)[0] == b"RIFF"
+
+
+def test_rest_behind_the_last_boundary_means_nothing() -> None:
+    assert decode(body([('"file"', b"RIFF")]) + b"x" * 300_000, 1000)[0] == b"RIFF"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Field, File, MultipartDecoder, NeedData, State
@@ -15,6 +16,13 @@ _MAX_PARTS = 256
 _MAX_HEADERS_BYTES = 16_384
 """The headers of one part, beside a chunk of its data."""
 _CHUNK_BYTES = 65_536
+
+
+class _Decoder(MultipartDecoder):
+    """Reads headers whose file name is not UTF-8, as some clients write it: the name is not used."""
+
+    def _parse_headers(self, data: bytes | bytearray) -> Headers:
+        return super()._parse_headers(data.decode(errors="replace").encode())
 
 
 class UploadForm:
@@ -35,7 +43,7 @@ class UploadForm:
             raise RequestError(
                 400, f"the body must be multipart/form-data with a field `{file_field}`", param=file_field
             )
-        self._decoder = MultipartDecoder(
+        self._decoder = _Decoder(
             boundary.encode(), max_form_memory_size=_CHUNK_BYTES + _MAX_HEADERS_BYTES, max_parts=_MAX_PARTS
         )
         self._file_field = file_field
@@ -69,19 +77,21 @@ class UploadForm:
 
     def _decode(self, data: bytes) -> bytes:
         sound = bytearray()
+        if self._decoder.state is State.EPILOGUE:
+            return b""  # whatever comes behind the last boundary means nothing
         try:
             self._decoder.receive_data(data)
             while not isinstance(event := self._decoder.next_event(), NeedData):
                 match event:
                     case Field(name=name) | File(name=name):
-                        # werkzeug returns None for a part without a name.
+                        # werkzeug returns None for a part without a name, which is ignored.
                         self._name = cast("str | None", name) or ""
-                        self._is_text = isinstance(event, Field)
+                        self._is_text = isinstance(event, Field) and bool(self._name)
                         self._note_file()
                     case Data(data=part, more_data=more):
                         if self._name == self._file_field:
                             sound += part
-                        elif self._is_text:  # other files are ignored
+                        elif self._is_text:  # other files are ignored, too
                             self._add(part, more=more)
         except RequestEntityTooLarge:
             if self._decoder.state is State.PREAMBLE:
@@ -91,7 +101,7 @@ class UploadForm:
                 f"the multipart body has more than {_MAX_PARTS} parts, or a part with more than {_MAX_HEADERS_BYTES}"
                 " bytes of headers",
             ) from None
-        except ValueError as error:  # also UnicodeDecodeError
+        except ValueError as error:
             raise RequestError(400, f"the multipart body is malformed: {error}") from None
         return bytes(sound)
 
@@ -110,7 +120,11 @@ class UploadForm:
             )
         if not more:
             # Stripped, because werkzeug leaves a carriage return where a body is split inside its last boundary.
-            self._fields.setdefault(self._name, []).append(self._value.decode().strip())
+            try:
+                text = self._value.decode().strip()
+            except UnicodeDecodeError:
+                raise RequestError(400, f"{self._name}: is not UTF-8", param=self._name, code="invalid_value") from None
+            self._fields.setdefault(self._name, []).append(text)
             self._value.clear()
 
 
