@@ -55,13 +55,14 @@ def cluster(parsed: argparse.Namespace) -> int:
     lines = list(_head_lines(parsed, path)) if parsed.action == "up" else [f"This machine is a node of {parsed.head}."]
     if environment["RAY_AUTH_MODE"] != "token":
         lines.insert(
-            0, "Warning: without a token (RAY_AUTH_MODE): whoever reaches a port of Ray runs code on every node."
+            0,
+            "Warning: RAY_AUTH_MODE turns the token off: any client that reaches Ray can run code on all nodes.",
         )
     return _run([sys.executable, "-m", "ray.scripts.scripts", *ray_arguments(parsed)], environment, lines)
 
 
 def require_token(path: Path, *, create: bool) -> None:
-    """Make sure that the token file is there, and that its owner alone can read it.
+    """Make sure that the token file exists, and that only its owner can read it.
 
     Raises:
         SettingError: It is missing and not to be created, or cannot be written.
@@ -97,8 +98,8 @@ def ray_arguments(parsed: argparse.Namespace) -> Iterator[str]:
 
 def _head_lines(parsed: argparse.Namespace, token: Path) -> Iterator[str]:
     address = f"ray://{parsed.host}:{parsed.client_port}"
-    yield f"A Ray cluster runs. Servers on this machine use it with `--lane-executor ray --ray-address {address}`."
-    yield f"Its token is in {token}. A client with it that reaches a port of Ray runs code on every node."
+    yield f"Ray is running. Servers on this machine use it with `--lane-executor ray --ray-address {address}`."
+    yield f"Its token is in {token}. A client that has it and reaches Ray can run code on all nodes."
     if _is_loopback(parsed.host):
         yield "Other machines cannot join: that needs `--host` with an address of this machine."
     else:
@@ -153,7 +154,7 @@ def _reason(output: int) -> str:
     """The last line of Ray's output that names an error, else its last line."""
     lines = [line.strip() for line in _text(output).splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]
-    return (errors or lines or ["it says nothing"])[-1]
+    return (errors or lines or ["it printed nothing"])[-1]
 
 
 def _text(output: int) -> str:

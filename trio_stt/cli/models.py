@@ -5,6 +5,7 @@ It owns the output and the progress bar. The catalogue and the cache are in `tri
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -24,8 +25,6 @@ from trio_stt.models.spec import ModelSpec
 from trio_stt.models.turn_models import SMART_TURN
 from trio_stt.models.wake_word_models import OPENWAKEWORD
 from trio_stt.settings import Settings
-
-INTERRUPTED = 130  # the status of shells for SIGINT
 
 
 class ListedModel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -105,7 +104,7 @@ def _pull(entry: ModelSpec, cache: ModelCache, *, offline: bool) -> int:
         raise ModelError(f"{error}; run the same command to continue") from None
     except KeyboardInterrupt:
         print("trio-stt: stopped; the same command continues the download", file=sys.stderr)
-        return INTERRUPTED
+        raise
     print(path)
     return 0
 
@@ -152,9 +151,14 @@ def _as_table(entries: list[ModelSpec], cache: ModelCache) -> str:
         )
         for entry in entries
     ]
-    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (heads, *rows)]
-    return "\n".join(line.rstrip() for line in (*lines, f"Downloads are stored in {cache.root}."))
+    return "\n".join((*aligned([heads, *rows]), f"Downloads are stored in {cache.root}."))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table whose columns are as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _as_json(entries: list[ModelSpec], cache: ModelCache) -> str:

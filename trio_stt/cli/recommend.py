@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from trio_stt.cli.models import cache_of, embedded
+from trio_stt.cli.models import aligned, cache_of, embedded
 from trio_stt.cli.reference_speech import reading
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
 from trio_stt.lanes import model_resolver
@@ -79,7 +79,7 @@ class _Candidate:
 
 
 def recommend(settings: Settings, *, as_json: bool) -> int:
-    """Measure, print the models, the best words first, and return the exit status.
+    """Measure, print the models, the most accurate first, and return the exit status.
 
     Raises:
         SettingError: The language is left to the model, or no model of the catalogue has it.
@@ -209,7 +209,7 @@ def _transcription_s(engine: Engine, clip: Floats) -> float:
 
 def _lines(live: list[Recommendation], language: str, cores: int, *, too_slow: int) -> Iterator[str]:
     name = language_name(language).capitalize()
-    yield f"{name} on {cores} CPU cores, the best words first:"
+    yield f"{name} on {cores} CPU cores, the most accurate models first:"
     heads = ("words wrong", "model", "engine", "4 s of speech", "talkers", "here")
     rows = [
         (
@@ -222,9 +222,7 @@ def _lines(live: list[Recommendation], language: str, cores: int, *, too_slow: i
         )
         for each in live
     ]
-    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    for row in (heads, *rows):
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from aligned([heads, *rows])
     if too_slow:
         yield f"{too_slow} more models of the catalogue are too slow here for one talker."
     yield "Measured here: CPU time of models on this machine. Estimated from that: all other times, and talkers."
@@ -235,4 +233,4 @@ def _lines(live: list[Recommendation], language: str, cores: int, *, too_slow: i
     names = {(each.engine, each.model) for each in live}
     best = best_live(language, lambda entry: (entry.engine, entry.name) in names)
     if best is not None:
-        yield f"To begin with: trio-stt serve --engine {best[0].engine} --model {best[0].name} --language {language}"
+        yield f"Start with: trio-stt serve --engine {best[0].engine} --model {best[0].name} --language {language}"
