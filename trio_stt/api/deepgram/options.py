@@ -113,7 +113,7 @@ def parse_options(query: Mapping[str, Sequence[str]], *, live: bool = True) -> L
     multichannel = boolean("multichannel")
     if live and multichannel and channels > 1 and encoding not in _SAMPLES:
         raise _refused("multichannel", f"live channels need an encoding of samples: {', '.join(sorted(_SAMPLES))}")
-    endpointing = last("endpointing").lower()
+    endpointing = last("endpointing").lower().removesuffix(".0")
     tells_speech_final = not endpointing or endpointing not in _FALSE
     utterance_end = last("utterance_end_ms").lower()
     language = last("language")
@@ -169,8 +169,9 @@ def _keyterms(query: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 
 
 def _integer(name: str, value: str, least: int, greatest: int) -> int:
+    digits = value.removesuffix(".0")  # clients in Python may have a float
     # Up to a billion, because Python refuses to parse thousands of digits with an error of its own.
-    number = int(value) if value.isascii() and value.isdigit() and len(value) < 10 else -1  # noqa: PLR2004 - as above
+    number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else -1  # noqa: PLR2004 - as above
     if not least <= number <= greatest:
         raise _invalid(name, value, f"an integer from {least} to {greatest}")
     return number
