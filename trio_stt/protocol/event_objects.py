@@ -38,6 +38,11 @@ class Where(StrEnum):
     REALTIME_ENGINE = "realtime_engine"
     RESUME = "resume"  # not in RealtimeSTT's protocol
 
+    @property
+    def costs_words(self) -> bool:
+        """Whether words are lost, unlike with partials that fail, which come back by themselves."""
+        return self in (Where.AUDIO, Where.RECORDER, Where.MAIN_ENGINE)
+
 
 class PreRecordingBuffer(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Pre-roll: audio of an utterance from before its detection."""

@@ -19,8 +19,8 @@ from trio_stt.api.dialect import ClientAudio, Close, Frame, Step
 from trio_stt.api.vosk.answers import result
 from trio_stt.api.vosk.translator import VoskTranslator
 from trio_stt.protocol.commands import Flush, Start
-from trio_stt.protocol.event_objects import Segment
-from trio_stt.protocol.events import Final, Flushed
+from trio_stt.protocol.event_objects import Segment, Where
+from trio_stt.protocol.events import Error, Final, Flushed
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.settings import Settings
 
@@ -94,6 +94,28 @@ def test_reset_is_answered_after_the_finals_before_it() -> None:
     assert vosk.publish(FLUSHED) == ()
 
 
+@pytest.mark.parametrize("ask", ['{"eof": 1}', '{"reset": 1}'])
+@pytest.mark.parametrize("with_alternatives", [0, 3])
+def test_failed_engine_is_reported_beside_the_text(ask: str, with_alternatives: int) -> None:
+    vosk = translator()
+    vosk.receive(json.dumps({"config": {"words": False, "max_alternatives": with_alternatives}}))
+    vosk.publish(Error(message="the engine failed", where=Where.RECORDER))
+    vosk.publish(Error(message="the live engine failed", where=Where.REALTIME_ENGINE))
+    assert answers(vosk.receive(b"\0\0").frames) == [{"partial": ""}]
+    vosk.receive(ask)
+    (answer,) = answers(vosk.publish(FLUSHED) or vosk.end())
+    assert isinstance(answer, dict)
+    assert answer["error"] == "the engine failed"
+    assert "error" not in vosk.end()[0]
+
+
+def test_config_may_come_between_audio() -> None:
+    vosk = translator()
+    vosk.receive(b"\1\2\3")
+    assert vosk.receive('{"config": {"sample_rate": 16000, "phrase_list": ["one"]}}') == Step()
+    assert vosk.receive(b"\4").to_session == [Start(prompt="one"), ClientAudio(b"\3\4", 16_000)]
+
+
 def test_alternatives() -> None:
     segments = [SpokenSegment(file="", segment_id=1, start=0.0, end=1.0, text="a b")]
     assert json.loads(result(segments, with_words=False, with_alternatives=True)) == {
@@ -102,7 +124,7 @@ def test_alternatives() -> None:
 
 
 @pytest.mark.parametrize(
-    "message", ["", "eof", "[]", '{"config": 1}', '{"config": {"sample_rate": 4000}}', '{"config": {"words": "x"}}']
+    "message", ["eof", "[]", '{"config": 1}', '{"config": {"sample_rate": 4000}}', '{"config": {"words": "x"}}']
 )
 def test_other_messages_close(message: str) -> None:
     close = translator().receive(message).close
@@ -138,6 +160,11 @@ async def test_dialogue_of_the_sample_scripts(monkeypatch: pytest.MonkeyPatch) -
             for start in range(0, len(samples), rate_hz // 5):
                 await socket.send_message(samples[start : start + rate_hz // 5].astype("<i2").tobytes())
                 found.append(json.loads(await socket.get_message()))
+            await socket.send_message(b"")
+            found.append(json.loads(await socket.get_message()))
+            await socket.send_message('{"reset" : 1}')
+            found.append(json.loads(await socket.get_message()))
+            await socket.send_message('{"eof" : 1}')
             await socket.send_message('{"eof" : 1}')
             found.append(json.loads(await socket.get_message()))
             with pytest.raises(trio_websocket.ConnectionClosed) as closed:

@@ -17,15 +17,13 @@ from trio_stt.api.deepgram.messages import Message, ResultMetadata, Results, Spe
 from trio_stt.api.deepgram.options import ListenOptions
 from trio_stt.api.deepgram.results import ResultMaker
 from trio_stt.api.deepgram.words import exact_s
-from trio_stt.protocol.event_objects import Piece, Segment, Where
+from trio_stt.protocol.event_objects import Piece, Segment
 from trio_stt.protocol.events import Error, Event, Final, Flushed, Heartbeat, Metrics, Realtime, Status, Timeline
 
 _MAX_OPEN_FLUSHES = 32
 """Unanswered flushes; a further `Finalize` is answered together with the last of them. Half of what a session takes."""
 _SLACK_S = 0.1
 """Seconds by which the end of speech may lie behind a `Finalize` that ended it: detection works in windows of 32 ms."""
-_REPORTED = frozenset({Where.AUDIO, Where.RECORDER, Where.MAIN_ENGINE})
-"""Subjects of errors that the client is told; partials that fail come back by themselves."""
 _LANGUAGE_REFUSED = "start language"
 """How the error begins that an engine, loaded after the handshake, does not have the client's language."""
 
@@ -122,7 +120,7 @@ class ResultPublisher:
                 if clock_s == self._heartbeat_clock_s:
                     yield from self._gap_so_far(clock_s)
                 self._heartbeat_clock_s = clock_s
-            case Error(where=where, message=text) if where in _REPORTED or text.startswith(_LANGUAGE_REFUSED):
+            case Error(where=where, message=text) if where.costs_words or text.startswith(_LANGUAGE_REFUSED):
                 yield fault("ServerError", text)
 
     def _of_utterance(self, event: Timeline | Realtime | Final) -> Iterator[Message]:

@@ -1,1 +1,1 @@
-"""The WebSocket protocol of vosk-server. See docs/clients.md."""
+"""The WebSocket protocol of vosk-server. See docs/vosk.md."""

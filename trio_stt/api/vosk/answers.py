@@ -18,6 +18,12 @@ class _Word(msgspec.Struct, frozen=True):
 class _Result(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     result: Sequence[_Word] = ()
     text: str
+    error: str = ""
+
+
+class _Alternatives(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    alternatives: "Sequence[_Alternative]"
+    error: str = ""
 
 
 class _Alternative(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -31,13 +37,14 @@ def partial_result(text: str) -> str:
     return msgspec.json.encode({"partial": text}).decode()
 
 
-def result(segments: Sequence[SpokenSegment], *, with_words: bool, with_alternatives: bool) -> str:
+def result(segments: Sequence[SpokenSegment], *, with_words: bool, with_alternatives: bool, error: str = "") -> str:
     """The text of utterances, with the times of their words; empty without any.
 
     Args:
         segments: In order.
         with_words: Whether words have their times.
         with_alternatives: Whether the client asked for alternatives; the engines here give one.
+        error: Why words are missing; vosk-server has no such field.
     """
     text = " ".join(segment.text for segment in segments)
     words = [
@@ -52,7 +59,7 @@ def result(segments: Sequence[SpokenSegment], *, with_words: bool, with_alternat
     ]
     shown = words if with_words else ()
     if not with_alternatives:
-        return msgspec.json.encode(_Result(result=shown, text=text)).decode()
+        return msgspec.json.encode(_Result(result=shown, text=text, error=error)).decode()
     confidence = sum(word.conf for word in words) / len(words) if words else 1.0
     alternative = _Alternative(confidence=confidence, result=shown, text=text)
-    return msgspec.json.encode({"alternatives": [alternative]}).decode()
+    return msgspec.json.encode(_Alternatives(alternatives=[alternative], error=error)).decode()

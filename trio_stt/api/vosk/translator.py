@@ -16,7 +16,7 @@ from trio_stt.api.vosk.answers import partial_result, result
 from trio_stt.api.websocket_transport import CLOSE_POLICY
 from trio_stt.dsp.resample import MAX_RATE_HZ, MIN_RATE_HZ
 from trio_stt.protocol.commands import Flush, Start
-from trio_stt.protocol.events import Event, Final, Flushed, Realtime
+from trio_stt.protocol.events import Error, Event, Final, Flushed, Realtime
 from trio_stt.protocol.transcript_formats import SpokenSegment, spoken_segment
 from trio_stt.settings import Settings
 
@@ -58,7 +58,7 @@ class VoskTranslator:
         self._start: Start | None = Start()
         self._rest = b""  # half a sample
         self._finals: deque[SpokenSegment] = deque()
-        self._partial = ""
+        self._partial = self._error = ""
         self._resets = 0  # that wait for their answer
 
     @property
@@ -72,8 +72,8 @@ class VoskTranslator:
 
     def receive(self, frame: Frame) -> Step:
         """Translate a message."""
-        if isinstance(frame, bytes):
-            return self._audio(frame)
+        if isinstance(frame, bytes) or not frame:  # the host gives an empty binary message as an empty text
+            return self._audio(frame or b"")
         try:
             message = msgspec.json.decode(frame, type=_Message, strict=False)  # vosk-server takes numbers in strings
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as fault:
@@ -95,14 +95,16 @@ class VoskTranslator:
             case Final():
                 self._partial = ""
                 self._finals.append(spoken_segment("", event))
+            case Error(where=where, message=message) if where.costs_words:
+                self._error = message
             case Flushed() if self._resets:
                 self._resets -= 1
-                return [self._result(len(self._finals))]
+                return [self._result(len(self._finals), self._take_error())]
         return ()
 
     def end(self) -> Sequence[Frame]:
         """The answer to `eof`: everything that has not been told."""
-        return [self._result(len(self._finals))]
+        return [self._result(len(self._finals), self._take_error())]
 
     def _configure(self, config: _Config) -> None:
         if config.sample_rate is not None:
@@ -128,6 +130,10 @@ class VoskTranslator:
         start, self._start = self._start, None
         return [start] if start else []
 
-    def _result(self, count: int) -> str:
+    def _take_error(self) -> str:
+        error, self._error = self._error, ""
+        return error
+
+    def _result(self, count: int, error: str = "") -> str:
         segments = [self._finals.popleft() for _ in range(count)]
-        return result(segments, with_words=self._with_words, with_alternatives=self._max_alternatives > 0)
+        return result(segments, with_words=self._with_words, with_alternatives=self._max_alternatives > 0, error=error)

@@ -10,14 +10,11 @@ from trio_stt.api.wyoming.messages import ErrorCode
 from trio_stt.api.wyoming.requests import Transcribe
 from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.protocol.commands import Flush, Start
-from trio_stt.protocol.event_objects import Where
 from trio_stt.protocol.events import Error, Event, Final, Flushed
 from trio_stt.settings import Settings
 
 _AT_STOP = "audio-stop"
 """Id of the `flush` at the end of the audio."""
-_ENGINE_ERRORS = frozenset({Where.RECORDER, Where.MAIN_ENGINE, Where.AUDIO})
-"""Subjects of errors that cost words."""
 
 
 class Transcription:
@@ -94,7 +91,7 @@ class Transcription:
                 chunk = messages.transcript_chunk(f" {text}" if self._finals else text)
                 self._finals.append(text)
                 return [chunk, *self._transcript()] if self._endpointing else [chunk]
-            case Error(where=where, message=message) if where in _ENGINE_ERRORS:
+            case Error(where=where, message=message) if where.costs_words:
                 self._failure = message
             case Flushed(id="audio-stop"):
                 return self._transcript()
