@@ -1,7 +1,7 @@
 """ASGI middleware: gives each HTTP request an id, also one that is refused before its route.
 
-The answer has it in the header `x-request-id`. Answers and handshakes of Deepgram's `/v1/listen` also have it in
-`dg-request-id`, and the reason of a refusal in `dg-error`.
+The answer has it in the header `x-request-id`, and log lines about a failure name it. Answers and handshakes of
+Deepgram's `/v1/listen` also have it in `dg-request-id`, and the reason of a refusal in `dg-error`.
 """
 
 from typing import cast
@@ -39,9 +39,6 @@ class RequestIds:
                 event = cast(ASGISendEvent, {**event, "headers": headers})
             await send(event)
 
-        if not is_listen:
-            await self._app(scope, receive, send_with_id)
-            return
         token = current_request.set(request)
         try:
             await self._app(scope, receive, send_with_id)

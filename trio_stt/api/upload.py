@@ -28,6 +28,7 @@ from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.lanes.engines.language_support import UNKNOWN_LANGUAGES
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.commands import Start
+from trio_stt.protocol.deepgram_errors import this_request
 from trio_stt.protocol.http_errors import error_json, has_openai_errors
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.server.server_state import ServerState
@@ -45,6 +46,7 @@ _T = TypeVar("_T")
 _MAX_DISCARD_S = 5.0
 """Seconds for which the rest of the body of a refused request is read."""
 _RETRY = {"retry-after": "1"}
+_FIRST_SERVER_STATUS = 500
 
 
 class SoundReader(Protocol):
@@ -247,7 +249,7 @@ class Upload:
                 raise RequestError(500, self.warnings[0], headers=NO_RETRY)
             raise _unreadable(AudioFileError(self.warnings[0]))
         for message in self.warnings:
-            logger.warning("an upload is transcribed in part: %s", message)
+            logger.warning("request %s: an upload is transcribed in part: %s", this_request().id, message)
 
 
 def with_request_errors(route: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
@@ -258,6 +260,10 @@ def with_request_errors(route: Callable[..., Awaitable[Response]]) -> Callable[.
         try:
             return await route(*args, **kwargs)
         except RequestError as error:
+            if (
+                error.status >= _FIRST_SERVER_STATUS and "retry-after" not in error.headers
+            ):  # not for each refused client
+                logger.warning("request %s: answered with %d: %s", this_request().id, error.status, error)
             await _discard_body()
             if has_openai_errors(request.path):
                 body = msgspec.json.encode(error.body)

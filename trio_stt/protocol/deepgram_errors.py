@@ -32,7 +32,12 @@ class IdentifiedRequest:
 
 
 current_request: ContextVar[IdentifiedRequest] = ContextVar("current_request")
-"""The request that the current task answers; unset outside of `LISTEN_PATH`."""
+"""The request that the current task answers; unset outside of a server."""
+
+
+def this_request() -> IdentifiedRequest:
+    """The current request; outside of a server, a new one."""
+    return current_request.get(None) or IdentifiedRequest()
 
 
 class DeepgramError(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +50,7 @@ class DeepgramError(msgspec.Struct, frozen=True, kw_only=True):
 
 def deepgram_error_json(status: int, message: str) -> bytes:
     """The body of the answer to the current request."""
-    request = current_request.get(None) or IdentifiedRequest()
+    request = this_request()
     request.error = message
     code = _CODES.get(status, "INTERNAL_SERVER_ERROR" if status >= _FIRST_SERVER_STATUS else "Bad Request")
     return msgspec.json.encode(DeepgramError(err_code=code, err_msg=message, request_id=request.id))

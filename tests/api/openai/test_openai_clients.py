@@ -246,7 +246,9 @@ async def test_keys_and_unknown_routes_have_errors_of_the_same_form(
         assert missing.value.type == "invalid_request_error"
 
 
-async def test_engine_that_fails_is_an_error_of_both_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_engine_that_fails_is_an_error_of_both_answers(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(_: Batch) -> None:
         raise RuntimeError("out of memory")
 
@@ -260,6 +262,7 @@ async def test_engine_that_fails_is_an_error_of_both_answers(monkeypatch: pytest
         with pytest.raises(openai.APIError) as streamed:
             assert [event async for event in stream] == []
     assert whole.value.response.headers["x-should-retry"] == "false"
+    assert f"request {whole.value.request_id}: answered with 500: " in caplog.text
     assert whole.value.type == streamed.value.type == "server_error"
     assert whole.value.message.endswith(streamed.value.message)
 

@@ -25,7 +25,7 @@ from trio_stt.api.upload import place, prepare_upload, receive_sound, with_reque
 from trio_stt.api.websocket_transport import CLOSE_INTERNAL_ERROR
 from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.job import JobKind
-from trio_stt.protocol.deepgram_errors import LISTEN_PATH, IdentifiedRequest, current_request
+from trio_stt.protocol.deepgram_errors import LISTEN_PATH, this_request
 from trio_stt.protocol.event_objects import iso
 from trio_stt.server.public_reports import shown_model
 from trio_stt.server.server_state import ServerState
@@ -191,7 +191,7 @@ def _metadata(server_state: ServerState) -> ResultMetadata:
     engine = server_state.lanes.lane_for(JobKind.FINAL).statistics().engine
     name = shown_model(engine.model) if engine else ""
     return ResultMetadata(
-        request_id=(current_request.get(None) or IdentifiedRequest()).id,
+        request_id=this_request().id,
         model_uuid=str(uuid5(NAMESPACE_URL, f"trio-stt:{name}")),
         model_info=ModelInfo(name=name, version=version("trio-stt"), arch=engine.engine if engine else ""),
     )
