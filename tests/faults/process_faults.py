@@ -53,10 +53,8 @@ async def kill_at_the_first_job(server_state: ServerState) -> None:
 
 
 def exhaust_memory() -> None:
-    """Let an engine have no more memory than it has."""
-    process = next(engines())
-    limit = process.memory_info().vms
-    resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, limit))
+    """Let an engine have no more memory than it has: no larger buffer, and no further thread."""
+    resource.prlimit(next(engines()).pid, resource.RLIMIT_AS, (1 << 20, 1 << 20))
 
 
 async def run() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -221,6 +222,16 @@ def test_child_reports_a_download_before_the_answer_to_its_load() -> None:
     answers = io.BytesIO()
     engine_child.serve(io.BytesIO(encode(Load(EngineConfig(engine="fake")))), answers, load)
     assert answers.getvalue() == encode(Downloading()) + encode(Loaded(FakeEngine.info))
+
+
+def test_child_that_cannot_read_a_request_for_lack_of_memory_ends() -> None:
+    class Requests(io.BytesIO):
+        def read(self, _: int | None = -1) -> bytes:
+            raise MemoryError
+
+    ended = threading.Event()
+    engine_child.serve(Requests(), io.BytesIO(), lambda *_: FakeEngine(), on_end_of_input=ended.set)
+    ended.wait()
 
 
 def test_download_of_a_child_ends_with_its_server() -> None:

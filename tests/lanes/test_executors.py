@@ -99,6 +99,20 @@ async def test_other_errors_fail_the_call_and_not_the_executor(new_executor: New
     await executor.aclose()
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_engine_without_memory_is_unavailable(new_executor: NewExecutor, *, wrapped: bool) -> None:
+    def answer(_: Batch) -> NoReturn:
+        if wrapped:
+            raise TranscriptionFailed("fake: no memory") from MemoryError()
+        raise MemoryError
+
+    executor = new_executor(lambda: FakeEngine(answer))
+    await executor.start()
+    with pytest.raises(EngineUnavailable, match="fake has no memory left"):
+        await executor.transcribe(batch_of(1))
+    await executor.aclose()
+
+
 @pytest.mark.parametrize(
     "result",
     [

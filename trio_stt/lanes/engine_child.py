@@ -50,16 +50,20 @@ def serve(
         requests: Where they come from; another thread reads it, so that its end is seen during a call.
         answers: Where the answers go.
         load: Loads the engine of a configuration.
-        on_end_of_input: Called on that other thread when the input has ended.
+        on_end_of_input: Called on that other thread when the input has ended, or cannot be read for lack of memory.
     """
     waiting: SimpleQueue[Load | Transcribe | None] = SimpleQueue()
 
     def read_all() -> None:
-        with suppress(OSError, ValueError):  # ValueError: the file was closed meanwhile
-            while message := _read(requests):
-                waiting.put(message)
-        waiting.put(None)
-        on_end_of_input()
+        try:
+            with suppress(OSError, ValueError):  # ValueError: the file was closed meanwhile
+                while message := _read(requests):
+                    waiting.put(message)
+        except MemoryError:
+            logger.error("no memory is left for a request: this process ends")  # noqa: TRY400 - the cause is known
+        finally:
+            waiting.put(None)
+            on_end_of_input()
 
     next_report_s = 0.0
 
@@ -117,10 +121,9 @@ def main(load: LoadEngine = _load) -> None:
         with suppress(OSError):  # a container may forbid it
             os.nice(ENGINE_NICENESS)
 
-    def end_later() -> None:
-        timer = threading.Timer(_ORPHAN_GRACE_S, lambda: os._exit(1))
-        timer.daemon = True
-        timer.start()
+    def end_later() -> None:  # on the thread that read requests: a process without memory cannot start another one
+        time.sleep(_ORPHAN_GRACE_S)
+        os._exit(1)
 
     serve(requests, answers, load, on_end_of_input=end_later)
     os._exit(0)  # without the teardown of native libraries, which may crash

@@ -1,9 +1,9 @@
-"""The port between a worker of a lane and what runs its engine: `EngineThread` or `EngineProcess`.
+"""The port between a worker of a lane and what runs its engine: `EngineThread`, `EngineProcess` or `EngineActor`.
 
 An executor gets one batch at a time; queues, priorities and cancellation of jobs stay with the lane. Only plain data
 crosses the port: a sequence of `Request` in, a list of `Transcript` or an `EngineError` out. Where the engine comes
 from is the executor's own matter, given to its constructor: a thread gets a callable that loads the engine, a process
-the `EngineConfig`, with which it loads the engine there.
+and an actor the `EngineConfig`, with which they load the engine there.
 """
 
 from collections.abc import Callable, Sequence

@@ -57,6 +57,8 @@ class LoadedEngine:
 
         Raises:
             EngineError: The engine raised it.
+            EngineUnavailable: The engine has no memory left. The lane then tries the clips on a fresh one, because the
+                next attempt on this one would fail as well.
             TranscriptionFailed: The engine raised anything else, even a SystemExit, which is the cause; or it returned
                 anything else than one transcript per clip, more text than can be spoken in the time, or text that is
                 not valid Unicode. The message begins with the engine's name.
@@ -64,6 +66,8 @@ class LoadedEngine:
         name = self.info.engine
         captured = outcome.capture(self._engine.transcribe, batch)
         if isinstance(captured, outcome.Error):
+            if isinstance(captured.error, MemoryError) or isinstance(captured.error.__cause__, MemoryError):
+                raise EngineUnavailable(f"{name} has no memory left") from captured.error
             if isinstance(captured.error, EngineError):
                 raise captured.error
             raise TranscriptionFailed(f"{name} raised {_one_line(captured.error)}") from captured.error
