@@ -51,7 +51,7 @@ async def listen(**query: str) -> AsyncIterator[RealtimeClient]:
         client.leave()
         await client.settled()
         assert client.over
-        assert not state.active_sessions
+        assert not state.registry.active_sessions
 
 
 def sound(level: int, seconds: float) -> bytes:
