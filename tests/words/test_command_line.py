@@ -287,7 +287,7 @@ def test_interrupt_keeps_the_words_that_were_printed() -> None:
 def test_interrupt_writes_the_finished_segments_as_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(_: object, __: object, ___: object, output: TranscriptOutput, ____: object) -> None:
+    def interrupted(_: object, __: object, ___: object, output: TranscriptOutput) -> None:
         output.add(SEGMENTS[0])
         raise KeyboardInterrupt
 

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any
 
 from trio_stt.cli.bench_options import add_bench_arguments, bench_options
 from trio_stt.cli.cluster_options import add_cluster_arguments
@@ -21,7 +20,7 @@ from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.cli.parser import Parser
 from trio_stt.cli.plan_options import add_plan_arguments
 from trio_stt.cli.server_options import server_options
-from trio_stt.cli.transcribe_options import add_transcribe_arguments, remote_server, subtitle_layout
+from trio_stt.cli.transcribe_options import add_transcribe_arguments, remote_server, transcribe_request
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
 from trio_stt.processes.membership import is_member
 from trio_stt.runtime.packages import install_hint
@@ -126,27 +125,18 @@ def _listen(parsed: argparse.Namespace) -> int:
 
 
 def _transcribe(parsed: argparse.Namespace) -> int:
-    from trio_stt.protocol.subtitle_lines import SubtitleLayout  # noqa: PLC0415 - see above
-
     given = given_settings(parsed)
-    server = remote_server(parsed, given)
-    request: dict[str, Any] = {
-        "files": parsed.files,
-        "format_name": parsed.format,
-        "target": parsed.output,
-        "channels": parsed.channels,
-        "layout": SubtitleLayout(**subtitle_layout(parsed)),
-    }
+    server, request = remote_server(parsed, given), transcribe_request(parsed)
     if server is None:
-        from trio_stt.cli.transcribe import transcribe  # noqa: PLC0415 - see above
+        from trio_stt.cli.transcribe import transcribe  # noqa: PLC0415 - see `_run`
 
-        return transcribe(load_settings(given), **request)
-    from trio_stt.cli.transcribe_remote import transcribe_remotely  # noqa: PLC0415 - see above
+        return transcribe(load_settings(given), request)
+    from trio_stt.cli.transcribe_remote import transcribe_remotely  # noqa: PLC0415 - see `_run`
 
     language, prompt = given.get("language"), given.get("initial_prompt")
     return transcribe_remotely(
         server,
-        **request,
+        request,
         language=None if language is None else str(language),
         prompt=None if prompt is None else str(prompt),
     )

@@ -12,9 +12,9 @@ import trio
 from tqdm import tqdm
 
 from trio_stt.cli.error_groups import unwrap_errors
+from trio_stt.cli.transcribe_options import TranscribeRequest
 from trio_stt.cli.transcript_output import OutputError, TranscriptOutput, report
 from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError
-from trio_stt.protocol.subtitle_lines import SubtitleLayout
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.server.build import build_server, prepare_process
@@ -22,7 +22,7 @@ from trio_stt.server.server_state import ServerState
 from trio_stt.server.sound_channels import SoundTranscription, open_channels
 from trio_stt.server.sound_client import decode_in_thread, file_settings
 from trio_stt.settings import Settings
-from trio_stt.sound.channels import MIX, ChannelChoice
+from trio_stt.sound.channels import ChannelChoice
 from trio_stt.sound.reader import Sound, read_sound
 from trio_stt.sound.source import open_source, shown_name
 
@@ -30,15 +30,7 @@ _PROGRESS = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of audio, 
 _PROGRESS_WITHOUT_TOTAL = "{desc}: {n:.0f} s of audio, {rate_fmt}"
 
 
-def transcribe(
-    settings: Settings,
-    *,
-    files: Sequence[str],
-    format_name: str,
-    target: str | None = None,
-    channels: ChannelChoice = MIX,
-    layout: SubtitleLayout | None = None,
-) -> int:
+def transcribe(settings: Settings, request: TranscribeRequest) -> int:
     """Write the transcripts of files to standard output, a file or a folder; return the exit status.
 
     A file that cannot be opened, breaks off or cannot be transcribed in part is reported on standard error; everything
@@ -50,34 +42,30 @@ def transcribe(
         EngineUnavailable: There is no engine to transcribe with.
         OutputError: The output cannot be written.
     """
-    if files.count("-") > 1:
-        raise AudioFileError("-: standard input can be read once")
     # The server's log lines are of no use at a terminal, where errors are printed.
     start_logging("CRITICAL" if settings.log_level == "INFO" else settings.log_level, settings.log_format)
     logging.getLogger("trio_stt.lanes.model_resolver").setLevel("INFO")  # downloads of gigabytes are announced
     # Files need no engine for partials; the rest is as `file_settings` has it.
     settings = file_settings(settings).model_copy(update={"use_main_model_for_realtime": True})
     server_state = build_server(settings)
-    output = TranscriptOutput(format_name, target, inputs=files, layout=layout)
+    output = TranscriptOutput.of(request)
     try:
         with unwrap_errors(AudioFileError, EngineUnavailable, SettingError, OutputError, BrokenPipeError):
-            complete = trio.run(_transcribe_all, server_state, files, output, channels)
+            complete = trio.run(_transcribe_all, server_state, request, output)
     finally:
         output.finish()
     return 0 if complete else 1
 
 
-async def _transcribe_all(
-    server_state: ServerState, files: Sequence[str], output: TranscriptOutput, channels: ChannelChoice
-) -> bool:
+async def _transcribe_all(server_state: ServerState, request: TranscribeRequest, output: TranscriptOutput) -> bool:
     """Transcribe the files in order; return whether all of them are complete.
 
     Raises:
         AudioFileError: No file can be opened.
         EngineUnavailable: There is no engine to transcribe with.
     """
-    sounds = await _check_all(files)
-    complete = len(sounds) == len(files)
+    sounds = await _check_all(request.files)
+    complete = len(sounds) == len(request.files)
     async with trio.open_nursery() as nursery:
         await nursery.start(server_state.lanes.run)
         prepare_process()  # while the lane's thread loads the model
@@ -94,7 +82,7 @@ async def _transcribe_all(
                 report(str(error))
                 complete = False
             else:
-                complete &= await _transcribe(server_state, sound, output, channels)
+                complete &= await _transcribe(server_state, sound, output, request.channels)
         nursery.cancel_scope.cancel()
     return complete
 

@@ -1,15 +1,35 @@
 """The arguments of `trio-stt transcribe` that are no settings. It imports nothing that would delay other commands."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from trio_stt.cli.server_options import ServerOptions, add_server_arguments, server_options
-from trio_stt.errors import SettingError
-from trio_stt.sound.channels import MIX, SEPARATE, parse_channels
+from trio_stt.errors import AudioFileError, SettingError
+from trio_stt.sound.channels import MIX, SEPARATE, ChannelChoice, parse_channels
 
 _SUBTITLES = frozenset(("srt", "vtt"))
 _LAYOUT = ("max_line_width", "max_lines")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscribeRequest:
+    """What to transcribe, and where the transcripts go.
+
+    Attributes:
+        files: Names of sound files; `-` is standard input.
+        format_name: One of "text", "json", "srt" and "vtt".
+        target: A file or a folder; None for standard output.
+        channels: What becomes of several channels.
+        layout: What was given of the layout of subtitles, by the names of `SubtitleLayout`.
+    """
+
+    files: Sequence[str]
+    format_name: str
+    target: str | None = None
+    channels: ChannelChoice = MIX
+    layout: Mapping[str, int] = field(default_factory=dict)
 
 
 def add_transcribe_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,16 +89,21 @@ def remote_server(parsed: argparse.Namespace, given: Mapping[str, object]) -> Se
     return None
 
 
-def subtitle_layout(parsed: argparse.Namespace) -> dict[str, int]:
-    """What was given of the layout of subtitles, by the names of `SubtitleLayout`.
+def transcribe_request(parsed: argparse.Namespace) -> TranscribeRequest:
+    """What was given.
 
     Raises:
-        SettingError: The format is not one of subtitles.
+        SettingError: The layout of subtitles is given for another format.
+        AudioFileError: Standard input is named twice.
     """
-    given = {name: value for name in _LAYOUT if (value := getattr(parsed, name)) is not None}
-    if given and parsed.format not in _SUBTITLES:
-        raise SettingError(f"--{next(iter(given)).replace('_', '-')}: needs --format srt or vtt")
-    return given
+    if parsed.files.count("-") > 1:
+        raise AudioFileError("-: standard input can be read once")
+    layout = {name: value for name in _LAYOUT if (value := getattr(parsed, name)) is not None}
+    if layout and parsed.format not in _SUBTITLES:
+        raise SettingError(f"--{next(iter(layout)).replace('_', '-')}: needs --format srt or vtt")
+    return TranscribeRequest(
+        files=parsed.files, format_name=parsed.format, target=parsed.output, channels=parsed.channels, layout=layout
+    )
 
 
 def _channels(text: str) -> str | int:

@@ -12,12 +12,12 @@ from tqdm import tqdm
 
 from trio_stt.cli.error_groups import unwrap_errors
 from trio_stt.cli.server_options import ServerOptions
+from trio_stt.cli.transcribe_options import TranscribeRequest
 from trio_stt.cli.transcript_output import OutputError, TranscriptOutput, report
 from trio_stt.client import ConnectError, Transcription, UploadRefused, transcribe
 from trio_stt.errors import AudioFileError, SettingError
-from trio_stt.protocol.subtitle_lines import SubtitleLayout
 from trio_stt.protocol.transcript_formats import SpokenSegment
-from trio_stt.sound.channels import MIX, ChannelChoice
+from trio_stt.sound.channels import ChannelChoice
 from trio_stt.sound.source import open_source, shown_name
 
 _REFRESH_S = 0.2
@@ -26,15 +26,7 @@ _TRANSCRIBING = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of aud
 
 
 def transcribe_remotely(
-    server: ServerOptions,
-    *,
-    files: Sequence[str],
-    format_name: str,
-    target: str | None = None,
-    channels: ChannelChoice = MIX,
-    layout: SubtitleLayout | None = None,
-    language: str | None = None,
-    prompt: str | None = None,
+    server: ServerOptions, request: TranscribeRequest, *, language: str | None, prompt: str | None
 ) -> int:
     """Write the transcripts of files as `transcribe` does, made by a server; return the exit status.
 
@@ -48,13 +40,11 @@ def transcribe_remotely(
         UploadRefused: The server refuses all files, as without a key.
         OutputError: The output cannot be written.
     """
-    if files.count("-") > 1:
-        raise AudioFileError("-: standard input can be read once")
-    output = TranscriptOutput(format_name, target, inputs=files, layout=layout)
-    job = _RemoteJob(server, output, channels=channels, language=language, prompt=prompt)
+    output = TranscriptOutput.of(request)
+    job = _RemoteJob(server, output, channels=request.channels, language=language, prompt=prompt)
     try:
         with unwrap_errors(AudioFileError, ConnectError, UploadRefused, SettingError, OutputError, BrokenPipeError):
-            trio.run(job.run, files)
+            trio.run(job.run, request.files)
     finally:
         output.finish()
     return 0 if job.complete else 1

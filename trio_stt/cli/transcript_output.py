@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path, PurePath
-from typing import TextIO
+from typing import Self, TextIO
 
 from tqdm import tqdm
 
+from trio_stt.cli.transcribe_options import TranscribeRequest
 from trio_stt.errors import SettingError, TrioSttError
 from trio_stt.protocol.subtitle_lines import SubtitleLayout
 from trio_stt.protocol.subtitles import as_srt, as_vtt
@@ -66,6 +67,12 @@ class TranscriptOutput:
             self._stream = self._open(Path(target))
         else:
             self._stream = self._standard_output()
+
+    @classmethod
+    def of(cls, request: TranscribeRequest) -> Self:
+        """The output that a request asks for; raises as the constructor does."""
+        layout = SubtitleLayout(**request.layout)
+        return cls(request.format_name, request.target, inputs=request.files, layout=layout)
 
     def begin(self, name: str) -> None:
         """Begin the transcript of a sound.
