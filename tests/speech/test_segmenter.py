@@ -343,8 +343,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def keeps_no_more_than_it_needs(self) -> None:
-        longest = 3.0 * SAMPLE_RATE_HZ  # of sound that may be speech; else a candidate, pre-roll and wake word: 2.75 s
-        assert self.machine.position_sample - self.machine.needed_from_sample <= longest
+        # Of sound that may be speech; else a candidate, pre-roll and wake word: 2.75 s. An utterance adds its length.
+        longest_s = 3.0 + (ANY_ORDER["max_audio_queue_seconds_per_session"] if self.machine.speaking else 0.0)
+        assert self.machine.position_sample - self.machine.needed_from_sample <= longest_s * SAMPLE_RATE_HZ
         assert self.machine.speaking == (self.running is not None)
         self.forgotten_to = self.machine.needed_from_sample  # as the pipeline does before the next samples
 
