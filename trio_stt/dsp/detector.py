@@ -6,7 +6,9 @@ Silero gets the whole band: without the hiss above the telephone band, its proba
 speech stays below 0.6. All windows are brought to one level: the gain maps the loudest recent window, inside an
 utterance its loudest so far, to -26 dBFS. Without that, music is detected more often than soft speech. On the
 recordings of `benchmarks.real_speech`, every clip of speech has windows above 0.95, and no other sound one above 0.8,
-except a crowd in which people talk.
+except a crowd in which people talk. Elsewhere voices of animals reach 0.97, and an office without the sound above
+2.5 kHz reaches 0.92. Silero's own network for 8 kHz starts half as many utterances on telephone sounds without speech,
+and understands hoarse and short speech worse: 26.3 % of words wrong instead of 25.3 %, of 205 clips.
 """
 
 import math

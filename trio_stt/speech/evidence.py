@@ -22,7 +22,11 @@ _ENOUGH = 6.0
 """Evidence that confirms a candidate, in log-odds: two windows above 0.95, or eight of 0.7. On the recordings of
 `benchmarks.real_speech`, every clip of speech reaches 28, and sounds without any speech 2.3 at most; telephone noise
 reached 4.4. One window above `start_probability` needs no more evidence. Of 400 recordings whose voice was replaced by
-noise (`--change whispered`), 23 have neither: their evidence lies from 0 to 5.9, among that of other sounds."""
+noise (`--change whispered`), 23 have neither: their evidence lies from 0 to 5.9, among that of other sounds.
+
+More does not separate better: on 120 min of voices of animals, instruments and signals, changed in ten ways, evidence 9
+starts 77 utterances instead of 114, but misses 231 of 5,200 changed clips of speech instead of 193, the more of them
+whispered, far or without the sound below 300 Hz. With 9 only where no window is above 0.9, it is 85 and 226."""
 
 _BEYOND_DOUBT = 15.0
 """Evidence, at its highest, from which an utterance is speech whatever its text: five windows above 0.95. Every clip of
