@@ -146,7 +146,9 @@ def _lane(plan: LanePlan, settings: Settings, executors: LaneExecutors, *, curre
         plan.config,
         kind=plan.executor,
         local_limit=workers_of(plan.config, 0, 0, cores=cores_of_process(settings))[0],
-        unwanted=lambda: lane.state is LaneState.CLOSED,
+        unwanted=lambda: (
+            lane.state is LaneState.CLOSED
+        ),  # `lane` is assigned below; a download begins only once it runs
     )
     lane: Lane = new_lane(
         plan.name,

@@ -101,8 +101,8 @@ class SessionConnections:
         same = secrets.compare_digest(resume.token.encode(errors="replace"), self.token.encode())
         if not same or self._grace_over or self._shutdown.triggered:
             raise ResumeError(NO_SUCH_SESSION)
-        if resume.seq > self._outbox.seq:
-            raise ResumeError(f"event {resume.seq} was never sent: the last one is {self._outbox.seq}")
+        if resume.seq > self._outbox.log.seq:
+            raise ResumeError(f"event {resume.seq} was never sent: the last one is {self._outbox.log.seq}")
         if self._connection_status.disconnected_since_s is not None:
             self._connection_status.change(connected=False)
 
@@ -193,7 +193,7 @@ class SessionConnections:
         """Messages that a resuming client gets before new events: `resumed`, then what it missed."""
         if resume is None:
             return []
-        messages, missed = self._outbox.since(resume.seq)
+        messages, missed = self._outbox.log.since(resume.seq)
         resumed = Resumed(
             session_id=self._context.session_id,
             seq=resume.seq,

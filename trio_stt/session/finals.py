@@ -189,7 +189,9 @@ class Finals:
             item.ticket = self._submit(item.utterance, item.clip)
         except JobRefused as reason:
             if self._lane.accepting:
-                self._counters.final.rejected += not item.rejected
+                self._counters.final.rejected += (
+                    not item.rejected
+                )  # an utterance counts once, however often it is offered
                 item.rejected = True
                 self._announce_backlog(reason)
             return False

@@ -100,10 +100,10 @@ class Inbox:
         return -(-shed_us // _WINDOW_US)
 
     async def _wait_taken(self) -> bool:
-        """Wait until an item is taken; returns False if none was for the whole time.
+        """Wait until an item is taken; returns False if none was taken within `SHED_AFTER_S`.
 
-        It waits in slices, and the reader runs between them. Otherwise an event loop that was held up for longer than
-        the whole time would end the wait before the reader had its turn.
+        It waits in slices, so that the reader runs between them. One long wait would be over, before the reader had its
+        turn, after any stall of the event loop of that length.
         """
         self._taken = trio.Event()
         for _ in range(_WAIT_SLICES):

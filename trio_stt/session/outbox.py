@@ -32,32 +32,26 @@ class Outbox:
     Args:
         keeps: Whether sent events are kept for a client that resumes.
         tap: Called with every event when it is published.
+
+    Attributes:
+        log: The events that wait, and those that were sent.
     """
 
     def __init__(self, *, keeps: bool = False, tap: Callable[[Event], None] | None = None) -> None:
-        self._log = EventLog(keeps=keeps)
+        self.log = EventLog(keeps=keeps)
         self._tap = tap
         self._delivery: Delivery | None = None
         self._filled = trio.Event()
         self._idle = trio.Event()
 
-    @property
-    def seq(self) -> int:
-        """Number of the event sent last; 0 before any."""
-        return self._log.seq
-
     def put(self, event: Event) -> None:
         """Queue an event; never blocks."""
         if self._tap:
             self._tap(event)
-        self._log.put(event, disconnected=self._delivery is None)
-        if self._delivery and self._log.waiting > MAX_EVENTS:
+        self.log.put(event, disconnected=self._delivery is None)
+        if self._delivery and self.log.waiting > MAX_EVENTS:
             self._delivery.overflowed.set()
         self._filled.set()
-
-    def since(self, seq: int) -> tuple[list[str], int]:
-        """Messages sent after number `seq` that are kept, in order; and how many events after it are lost."""
-        return self._log.since(seq)
 
     def attach(self, connection: Connection, first: Iterable[str] = ()) -> "Delivery":
         """Deliver over this connection from now on: the messages `first` as they are, then waiting events."""
@@ -74,19 +68,15 @@ class Outbox:
         """Whether no other connection has replaced it."""
         return self._delivery is delivery
 
-    def take(self) -> str | None:
-        """The next message; None when none waits."""
-        return self._log.take()
-
     async def wait_filled(self) -> None:
         """Wait until an event waits."""
-        while not self._log.waiting:
+        while not self.log.waiting:
             self._filled = trio.Event()
             await self._filled.wait()
 
     async def wait_idle(self) -> None:
         """Wait until every event is delivered, or no connection is left to deliver it."""
-        while self._delivery is not None and not (self._delivery.idle and not self._log.waiting):
+        while self._delivery is not None and not (self._delivery.idle and not self.log.waiting):
             await self._idle.wait()
 
     def note_idle(self) -> None:
@@ -130,7 +120,7 @@ class Delivery:
         messages: list[str] = []
         while len(messages) < BATCH_EVENTS:
             # Replayed messages have numbers already and go first: `take` gives the next event the next number.
-            message = self._first.popleft() if self._first else self._outbox.take()
+            message = self._first.popleft() if self._first else self._outbox.log.take()
             if message is None:
                 break
             messages.append(message)
