@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
 import pytest
 import trio
@@ -114,4 +114,5 @@ async def test_each_answer_has_an_id(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         answers = [await ask(server, f"GET {path}", Authorization=key) for path in ("/health", "/v1/none", "/metrics")]
         answers.append(await ask(server, "GET /v1/models"))
     assert [status for status, *_ in answers] == [200, 404, 403, 401]
-    assert len({UUID(headers["x-request-id"]) for _, headers, _ in answers}) == 4
+    ids = {UUID(headers["x-request-id"]) for _, headers, _ in answers}
+    assert (len(ids), {(each.version, each.variant) for each in ids}) == (4, {(4, RFC_4122)})
