@@ -5,7 +5,8 @@
 A speaker says the same sentence again and again in real time, `--turns` times without an upload and as often beside
 one: an M4A (AAC, 48 kHz) of the speech repeated, sent to `/v1/audio/transcriptions`. The delay of a final is the time
 from the last packet with speech to its arrival; the silence that ends an utterance is a constant part of it. The server
-is `trio-stt serve` with the flags.
+is `trio-stt serve` with the flags. How long finals waited in the queue of their lane tells a delay by other jobs from
+one by a lack of CPU.
 """
 
 import argparse
@@ -24,13 +25,14 @@ import numpy as np
 import soundfile
 import soxr
 import trio
+import trio.testing
 from numpy.typing import NDArray
 
 from trio_stt.bench.process import process_use
 from trio_stt.bench.server import OwnServer, own_server
 from trio_stt.cli.reference_speech import sound_files
 from trio_stt.client import ClientSession, connect, transcribe
-from trio_stt.protocol.events import Final
+from trio_stt.protocol.events import Final, Metrics
 
 RATE_HZ, FILE_RATE_HZ = 16_000, 48_000
 PACKET_S = 0.04
@@ -71,10 +73,12 @@ class LiveSpeaker:
 
     Attributes:
         delays_ms: From the last packet with speech to the final, of each turn.
+        queued_ms: How long finals waited in the queue of their lane: the median, and the 95th percentile.
     """
 
     def __init__(self, session: ClientSession, sentence: NDArray[np.int16]) -> None:
         self.delays_ms: list[float] = []
+        self.queued_ms = (0.0, 0.0)
         self._session = session
         self._sentence = sentence
         self._finals_in, self._finals_out = trio.open_memory_channel[float](1000)
@@ -84,6 +88,9 @@ class LiveSpeaker:
         async for event in self._session:
             if isinstance(event, Final):
                 self._finals_in.send_nowait(trio.current_time())
+            if isinstance(event, Metrics):
+                found = event.metrics.queue_delay.final
+                self.queued_ms = found.p50_ms, found.p95_ms
 
     async def say(self, turns: int) -> None:
         """Say it this often."""
@@ -140,40 +147,47 @@ async def upload(url: str, path: Path, started: trio.Event, memory: Memory) -> t
     return end_s, time.perf_counter() - begun_s
 
 
+async def speak(url: str, sentence: NDArray[np.int16], turns: int) -> LiveSpeaker:
+    """Say the sentence this often in a session of its own; returns what was measured."""
+    async with connect(url) as session, trio.open_nursery() as nursery:
+        speaker = LiveSpeaker(session, sentence)
+        nursery.start_soon(speaker.listen)
+        await speaker.say(turns)
+        await session.command('{"type":"metrics"}')
+        await session.flush()
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    return speaker
+
+
 async def measure(arguments: argparse.Namespace, path: Path, sentence: NDArray[np.int16]) -> None:
     """Run the server, and print the figures."""
     async with own_server([*FLAGS, *arguments.flags]) as server:
         address = urlsplit(server.url)
         url, memory = f"http://{address.hostname}:{address.port}", Memory(server)
-        async with connect(url) as session, trio.open_nursery() as nursery:
-            speaker, found = LiveSpeaker(session, sentence), {}
-            nursery.start_soon(speaker.listen)
-            await speaker.say(2)  # what is slow only once
-            speaker.delays_ms.clear()
-            await speaker.say(arguments.turns)
-            found["without"], speaker.delays_ms = speaker.delays_ms, []
-            before_mb, started = memory.now(), trio.Event()
+        await speak(url, sentence, 2)  # what is slow only once
+        found = {"without": await speak(url, sentence, arguments.turns)}
+        before_mb, started = memory.now(), trio.Event()
 
-            async def send() -> None:
-                length_s, took_s = await upload(url, path, started, memory)
-                print(f"upload: {length_s:.0f} s of sound in {took_s:.0f} s, {length_s / took_s:.1f} times real time")
+        async def send() -> None:
+            length_s, took_s = await upload(url, path, started, memory)
+            print(f"upload: {length_s:.0f} s of sound in {took_s:.0f} s, {length_s / took_s:.1f} times real time")
 
-            async with trio.open_nursery() as uploading:
-                uploading.start_soon(send)
-                await started.wait()
-                await speaker.say(arguments.turns)
-                found["beside"] = speaker.delays_ms
-                if not arguments.whole:
-                    uploading.cancel_scope.cancel()
-            nursery.cancel_scope.cancel()
-        for name, delays_ms in found.items():
-            ordered = sorted(delays_ms)
+        async with trio.open_nursery() as uploading:
+            uploading.start_soon(send)
+            await started.wait()
+            found["beside"] = await speak(url, sentence, arguments.turns)
+            if not arguments.whole:
+                uploading.cancel_scope.cancel()
+        for name, speaker in found.items():
+            ordered, (median_ms, high_ms) = sorted(speaker.delays_ms), speaker.queued_ms
             print(
                 f"{name:>8}: {len(ordered)} finals after {statistics.median(ordered):.0f} ms (median),"
-                f" {statistics.fmean(ordered):.0f} (mean), {ordered[-1]:.0f} (worst)"
+                f" {statistics.fmean(ordered):.0f} (mean), {ordered[-1]:.0f} (worst);"
+                f" {median_ms:.1f} ms (median), {high_ms:.1f} (95 %) of them in the queue"
             )
         medians, means = (
-            {name: average(delays_ms) for name, delays_ms in found.items()}
+            {name: average(speaker.delays_ms) for name, speaker in found.items()}
             for average in (statistics.median, statistics.fmean)
         )
         later_ms, mean_ms = (each["beside"] - each["without"] for each in (medians, means))
