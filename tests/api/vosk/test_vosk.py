@@ -109,6 +109,15 @@ def test_failed_engine_is_reported_beside_the_text(ask: str, with_alternatives: 
     assert "error" not in vosk.end()[0]
 
 
+def test_japanese_is_joined_without_spaces() -> None:
+    vosk = translator()
+    for text in ("日本語。", "中文。", "One."):
+        vosk.publish(final(text))
+    (answer,) = answers(vosk.end())
+    assert isinstance(answer, dict)
+    assert answer["text"] == "日本語。中文。 One."
+
+
 def test_config_may_come_between_audio() -> None:
     vosk = translator()
     vosk.receive(b"\1\2\3")

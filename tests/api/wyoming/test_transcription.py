@@ -72,6 +72,17 @@ def test_audio_goes_to_the_session_until_the_stop() -> None:
             ],
             False,
         ),
+        (
+            [final("日本語。"), final("中文。"), final("One.")],
+            [
+                ("transcript-chunk", {"text": "日本語。"}),
+                ("transcript-chunk", {"text": "中文。"}),
+                ("transcript-chunk", {"text": " One."}),
+                ("transcript", {"text": "日本語。中文。 One.", "language": "en"}),
+                ("transcript-stop", {}),
+            ],
+            False,
+        ),
         ([BROKEN], [("error", {"text": "the engine failed", "code": "transcription-failed"})], True),
         (
             [BROKEN, final("Two.")],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from trio_stt.protocol.scripts import joined
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.protocol.word_times import words_of
 
@@ -46,7 +47,7 @@ def result(segments: Sequence[SpokenSegment], *, with_words: bool, with_alternat
         with_alternatives: Whether the client asked for alternatives; the engines here give one.
         error: Why words are missing; vosk-server has no such field.
     """
-    text = " ".join(segment.text for segment in segments)
+    text = joined(segment.text for segment in segments)
     words = [
         _Word(
             conf=1.0 if word.confidence is None else word.confidence,

@@ -11,6 +11,7 @@ from trio_stt.api.wyoming.requests import Transcribe
 from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.protocol.commands import Flush, Start
 from trio_stt.protocol.events import Error, Event, Final, Flushed
+from trio_stt.protocol.scripts import space_between
 from trio_stt.settings import Settings
 
 _AT_STOP = "audio-stop"
@@ -47,8 +48,7 @@ class Transcription:
         self._choose(request)
         self._general = general
         self._converter = MonoConverter()
-        self._finals: list[str] = []
-        self._failure = ""
+        self._text = self._failure = ""
 
     @property
     def settings(self) -> Settings:
@@ -88,8 +88,9 @@ class Transcription:
             case Final(text=text):
                 # Chunks are finals, because they cannot be taken back: a final may change a comma or a capital of the
                 # words that partials agreed on, and then the chunks joined would not be the transcript.
-                chunk = messages.transcript_chunk(f" {text}" if self._finals else text)
-                self._finals.append(text)
+                addition = space_between(self._text, text) + text
+                self._text += addition
+                chunk = messages.transcript_chunk(addition)
                 return [chunk, *self._transcript()] if self._endpointing else [chunk]
             case Error(where=where, message=message) if where.costs_words:
                 self._failure = message
@@ -121,10 +122,10 @@ class Transcription:
         if self.is_done:
             return ()
         self.is_done = True
-        if self._failure and not self._finals:
+        if self._failure and not self._text:
             self.is_failed = True
             return [messages.error(self._failure, ErrorCode.ENGINE)]
-        return [messages.transcript(" ".join(self._finals), self._language, self._context), messages.transcript_stop()]
+        return [messages.transcript(self._text, self._language, self._context), messages.transcript_stop()]
 
     def _fail(self, reason: str) -> Step:
         self.is_done = self.is_failed = True
