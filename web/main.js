@@ -20,7 +20,16 @@ import { Session } from './session.js';
 import { connectOwnSettings } from './settings/own-settings.js';
 import { byId, drawChip, setText } from './shared/dom.js';
 import { secondsLabel } from './shared/format.js';
-import { bufferingChip, clearedMessage, connectionChip, incompleteMessage, notKeptMessage, realTimeMessage, sessionChip } from './shared/messages.js';
+import {
+  bufferingChip,
+  clearedMessage,
+  connectionChip,
+  incompleteMessage,
+  notKeptMessage,
+  notRestoredMessage,
+  realTimeMessage,
+  sessionChip,
+} from './shared/messages.js';
 import { NoticesView } from './shared/notices-view.js';
 import { Notices } from './shared/notices.js';
 import { loadPreferences } from './shared/preferences.js';
@@ -71,6 +80,7 @@ const store = new TranscriptStore({
   server: document.baseURI,
   isEnabled: preferences.keepTranscript,
   onFailure: () => notices.show('storage', notKeptMessage()),
+  onTimeout: () => notices.show('storage', notRestoredMessage()),
 });
 /** Whether the transcript of before is being shown, which is stored already. */
 let isRestoring = false;

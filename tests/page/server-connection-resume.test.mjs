@@ -285,6 +285,17 @@ test('a wrong key is sent only once', () => {
   assert.deepEqual([states.at(-1).phase, sockets.length], ['locked', 1]);
 });
 
+test('a key that came too late is sent again', () => {
+  key = 'tstt_1';
+  sockets[0].serverSends({ type: 'auth_required', timeoutSeconds: 5 });
+  sockets[0].serverSends({ type: 'error', where: 'admission', message: 'missing key: a key is needed within 5 s: in the header …' });
+  sockets[0].serverCloses(1008);
+  assert.deepEqual([states.at(-1).phase, states.at(-1).isFull], ['waiting', false]);
+  pass(500);
+  sockets[1].serverSends({ type: 'auth_required', timeoutSeconds: 5 });
+  assert.deepEqual(sockets[1].sent, ['auth']);
+});
+
 test('a server that rejects logins for now is retried, and its reason is kept', () => {
   key = 'tstt_1';
   sockets[0].serverSends({ type: 'auth_required', timeoutSeconds: 5 });

@@ -21,6 +21,16 @@ SLOW_DATABASE = """
 """
 """A browser on a busy machine."""
 
+SILENT_DATABASE = """
+  const open = IDBFactory.prototype.open;
+  IDBFactory.prototype.open = function (...args) {
+    const request = open.apply(this, args);
+    if (sessionStorage.getItem('is-silent')) Object.defineProperty(request, 'onsuccess', { set() {} });
+    return request;
+  };
+"""
+"""A browser whose database never answers, while the tab has the mark."""
+
 
 def open_scripted(page: Page, server: ServerProcess) -> ScriptedServer:
     scripted = ScriptedServer(page)
@@ -84,6 +94,24 @@ def test_transcript_outlives_reload_closed_tab_and_clear(server: ServerProcess, 
         other.reload()
         expect_connection(other, "Ready")
         expect(other.get_by_test_id("segment")).to_have_count(0)
+
+
+def test_database_that_never_answers_is_reported_and_loses_nothing(server: ServerProcess, speech: Path) -> None:
+    with open_page("about:blank", speech) as page:
+        page.add_init_script(SILENT_DATABASE)
+        scripted = open_scripted(page, server)
+        scripted.final(1, "Some words.")
+        expect_texts(page, "Some words.")
+        page.evaluate("sessionStorage.setItem('is-silent', 'true')")
+        page.reload()
+        notice = page.get_by_test_id("notice")
+        expect(notice).to_contain_text("did not give back the transcript of your last visit", timeout=20_000)
+        expect_connection(page, "Ready")
+        expect(page.get_by_test_id("segment")).to_have_count(0)
+        page.evaluate("sessionStorage.removeItem('is-silent')")
+        page.reload()
+        expect_texts(page, "Some words.")
+        expect(page.get_by_test_id("notice")).to_have_count(0)
 
 
 def test_page_works_where_the_browser_forbids_storage(server: ServerProcess, speech: Path) -> None:

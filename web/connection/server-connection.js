@@ -16,6 +16,9 @@ const CLOSE_ABNORMAL = 1006;
 const CLOSE_POLICY_VIOLATION = 1008;
 const CLOSE_TRY_AGAIN_LATER = 1013;
 
+/** The server's message where no key came in time: this page was slow, and its key may be right. */
+const KEY_CAME_LATE = /key is needed within/i;
+
 /** Tells the server that this client will resume. Any code below 4000, or none, ends the session. */
 const CLOSE_WILL_RESUME = 4000;
 
@@ -186,7 +189,7 @@ export class ServerConnection {
         this.#opened(true);
         break;
       case 'error':
-        if (event.where === 'admission') this.#state.rejection = event.message;
+        if (event.where === 'admission' && !KEY_CAME_LATE.test(event.message)) this.#state.rejection = event.message;
         break;
     }
     this.#handlers.onEvent(event);
@@ -223,7 +226,8 @@ export class ServerConnection {
     // A server that sends a close code has ended the session. For a server that restarts (1001), the buffered audio is
     // kept all the same: the next session gets it.
     if (this.isOpen && code !== CLOSE_ABNORMAL && code !== CLOSE_GOING_AWAY) this.#session.abandon();
-    if (this.#sentKey && !this.isOpen && code === CLOSE_POLICY_VIOLATION) this.#lock();
+    const isKeyWrong = this.#sentKey && this.#state.rejection !== '' && code === CLOSE_POLICY_VIOLATION;
+    if (isKeyWrong && !this.isOpen) this.#lock();
     else this.#retryLater(code);
   }
 

@@ -180,6 +180,12 @@ export const notKeptMessage = () => ({
   text: 'This browser has no room left, so it no longer keeps the transcript. Save it before you close the page.',
 });
 
+/** @returns {Message} */
+export const notRestoredMessage = () => ({
+  level: 'warning',
+  text: 'This browser did not give back the transcript of your last visit in time. It may still be there: reload the page to try again. What is said now is not kept.',
+});
+
 const TOO_LARGE = 413;
 
 /**

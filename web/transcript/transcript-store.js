@@ -34,14 +34,20 @@ const resultOf = (request) =>
     request.onerror = () => reject(request.error);
   });
 
-/** @returns {Promise<IDBDatabase>} */
+/** The database did not answer in time; whatever it has, it still has. */
+class DatabaseTimeout extends Error {}
+
+/**
+ * @returns {Promise<IDBDatabase>}
+ * @throws {DatabaseTimeout}
+ */
 function openDatabase() {
   const request = indexedDB.open(DATABASE, 1);
   request.onupgradeneeded = () => {
     request.result.createObjectStore(ENTRIES, { keyPath: ['transcript', 'key'] });
     request.result.createObjectStore(TRANSCRIPTS, { keyPath: 'id' });
   };
-  const timeout = new Promise((_, reject) => setTimeout(reject, OPEN_TIMEOUT_MS, new Error('IndexedDB does not answer')));
+  const timeout = new Promise((_, reject) => setTimeout(reject, OPEN_TIMEOUT_MS, new DatabaseTimeout()));
   return /** @type {Promise<IDBDatabase>} */ (Promise.race([resultOf(request), timeout]));
 }
 
@@ -104,17 +110,20 @@ export class TranscriptStore {
   #timer;
   #server;
   #onFailure;
+  #onTimeout;
 
   /**
    * @param {object} options
    * @param {string} options.server base URL of the page: each server has transcripts of its own
    * @param {boolean} options.isEnabled the user's choice
    * @param {() => void} options.onFailure words can no longer be kept, such as on a full disk
+   * @param {() => void} options.onTimeout the transcript of before did not come in time; this page keeps nothing
    */
-  constructor({ server, isEnabled, onFailure }) {
+  constructor({ server, isEnabled, onFailure, onTimeout }) {
     this.#server = server;
     this.#isEnabled = isEnabled;
     this.#onFailure = onFailure;
+    this.#onTimeout = onTimeout;
     // The last moment at which a page may write; a phone ends a hidden page without telling it.
     addEventListener('pagehide', () => this.#write());
     addEventListener('beforeunload', () => this.#write()); // earlier, so that the page after a reload surely finds the words
@@ -138,8 +147,9 @@ export class TranscriptStore {
       rememberInTab(this.#id);
       this.#database = database;
       return this.#isEnabled ? await this.#read(database) : [];
-    } catch {
+    } catch (error) {
       this.#database = null;
+      if (this.#isEnabled && error instanceof DatabaseTimeout) this.#onTimeout();
       return [];
     }
   }
