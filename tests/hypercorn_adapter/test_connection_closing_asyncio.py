@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import trustme
 from hypercorn.asyncio import serve
+from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
@@ -197,3 +198,23 @@ def test_client_that_is_gone_is_sent_nothing_more() -> None:
     asyncio.run(main())
     assert handled == [Closed()]
     assert not written
+
+
+def test_worker_that_ends_leaves_no_cancelled_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The streams of CPython 3.11 log each of them with a traceback, which any client that stays could cause."""
+    monkeypatch.setattr(TCPServer, "run", lambda _: asyncio.sleep(600))
+
+    async def main() -> bool:
+        connection = AsyncioConnection.__new__(AsyncioConnection)
+        transport = SimpleNamespace(set_write_buffer_limits=lambda _: None)
+        connection.writer = SimpleNamespace(  # type: ignore[assignment]  # all that is used here
+            transport=transport, get_extra_info=lambda _: None
+        )
+        connection._limits, connection._serving = None, asyncio.timeout(None)
+        serving = asyncio.create_task(connection.run())
+        await asyncio.sleep(0)
+        serving.cancel()
+        await asyncio.wait([serving])
+        return serving.cancelled()
+
+    assert not asyncio.run(main())

@@ -1,6 +1,10 @@
 """Downloads over real sockets: resumed, verified, and refused in one line."""
 
 import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.client import HTTPMessage
 from io import BytesIO
 from pathlib import Path
@@ -206,3 +210,45 @@ def test_listener_can_end_a_download_and_the_part_is_kept(web: FileServer, part:
     fetch(source(web), part, ProgressRecorder())
     assert part.read_bytes() == CONTENT
     assert web.requests[-1] == ("/weights.bin", f"bytes={kept}-")
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """A server that sends the same bytes to every client, and closes no connection; yields its address."""
+    connections = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connections.append(connection)
+                connection.recv(65_536)
+                connection.sendall(answer)
+                if not answer.startswith(b"HTTP/"):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/file"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+    for connection in connections:
+        connection.close()
+
+
+def test_nothing_behind_the_last_byte_is_awaited(part: Path, recorder: ProgressRecorder) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with answering(head + b"5\r\nhello\r\n0\r\nTrailer: x\r\n") as url:
+        fetch(ModelSource(name="file", url=url, size_bytes=5, sha256=None), part, recorder)
+    assert part.read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize("answer", [b"\x1b[31m\x00" * 2_000, b"HTTP/1.1 404 \x1b[31m" + b"x" * 5_000 + b"\r\n\r\n"])
+def test_words_of_a_server_are_shown_on_one_short_line(part: Path, recorder: ProgressRecorder, answer: bytes) -> None:
+    with answering(answer) as url, pytest.raises(ModelError) as raised:
+        fetch(ModelSource(name="file", url=url, size_bytes=5, sha256=None), part, recorder, pause_s=0)
+    messages = [str(raised.value), *recorder.messages]
+    assert all(text.isprintable() and len(text) < 400 for text in messages), messages

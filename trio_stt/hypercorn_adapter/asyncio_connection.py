@@ -48,7 +48,7 @@ class AsyncioConnection(TCPServer):
         self._is_half_closed = False
 
     async def run(self) -> None:
-        """Serve the connection; never raises but for cancellation."""
+        """Serve the connection; never raises."""
         rejection = admit(self._limits, self, self.writer.get_extra_info("socket"))
         if rejection is not None:
             self.writer.write(refusal(rejection))
@@ -61,6 +61,8 @@ class AsyncioConnection(TCPServer):
                 await super().run()
         except* TimeoutError:
             pass
+        except* asyncio.CancelledError:  # noqa: ASYNC103 - nothing comes after this; the worker ends
+            pass  # CPython 3.11 would log each cancelled connection with a traceback
         except* Exception as error:  # noqa: BLE001 - whatever failed concerns this connection only
             self._on_error(error)
         finally:

@@ -48,7 +48,8 @@ _PAUSE_S = 1.0
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
+_SHOWN_CHARACTERS = 200
 
 
 class ProgressListener(Protocol):
@@ -169,7 +170,8 @@ def _receive(source: ModelSource, held: _Part, listener: ProgressListener) -> No
         with disk_errors(held.path.parent):
             file = held.path.open("ab")
         with file:
-            while piece := _read(response):
+            # Nothing behind the last byte is waited for: trailers, for one, may never end.
+            while (total is None or done < total) and (piece := _read(response)):
                 with disk_errors(held.path.parent):
                     file.write(piece)
                     file.flush()
@@ -195,7 +197,7 @@ def _open(source: ModelSource, held: _Part, *, start: int) -> HTTPResponse:
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             held.discard()
             raise _Interrupted("the server's file is shorter than the part that was kept") from error
-        problem = f"the server answers {error.code} {error.reason}"
+        problem = f"the server answers {error.code} {_shown(error.reason)}"
         if error.code in _RETRY_STATUS:
             raise _Interrupted(problem) from error
         raise ModelError(f"{source.url}: {problem}") from error
@@ -221,8 +223,13 @@ def _connection_error(source: ModelSource, reason: object) -> Exception:
     elif isinstance(reason, ConnectionRefusedError):
         problem = f"connection refused by {host}"
     else:
-        return _Interrupted(f"the connection broke: {reason}")
+        return _Interrupted(f"the connection broke: {_shown(reason)}")
     return DownloadInterrupted(f"{source.url}: {problem}")
+
+
+def _shown(reason: object) -> str:
+    """What a server sent, or an error that quotes it, on one line of a terminal."""
+    return "".join(c if c.isprintable() else " " for c in str(reason)[:_SHOWN_CHARACTERS])
 
 
 def _total(source: ModelSource, response: HTTPResponse, held: _Part) -> int | None:
