@@ -76,8 +76,18 @@ async def test_connection_stays_open_for_further_requests(monkeypatch: pytest.Mo
             assert received.startswith(b"HTTP/1.1 200")
 
 
-async def test_larger_reads_are_for_the_body_of_a_request_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    size_channel, sizes = trio.open_memory_channel[int](10)
+@pytest.mark.parametrize(
+    ("header", "body", "body_read_bytes"),
+    [
+        (b"Content-Length: 100000", b"-" * 100_000, 65_536),
+        (b"Transfer-Encoding: chunked", TINY_CHUNKS + b"0\r\n\r\n", 8_192),
+    ],
+    ids=["length", "chunks"],
+)
+async def test_larger_reads_are_for_bodies_of_stated_length_only(
+    monkeypatch: pytest.MonkeyPatch, header: bytes, body: bytes, body_read_bytes: int
+) -> None:
+    size_channel, sizes = trio.open_memory_channel[int](100)
 
     def read_bytes(protocol: object) -> int:
         size = connection_rules.read_bytes(protocol)
@@ -86,10 +96,10 @@ async def test_larger_reads_are_for_the_body_of_a_request_only(monkeypatch: pyte
 
     monkeypatch.setattr(trio_connection, "read_bytes", read_bytes)
     async with connected(monkeypatch) as stream:
-        await stream.send_all(b"POST /inference HTTP/1.1\r\n" + HOST + b"Content-Length: 100000\r\n\r\n")
+        await stream.send_all(b"POST /inference HTTP/1.1\r\n" + HOST + header + b"\r\n\r\n")
         with trio.fail_after(5):
-            assert [await sizes.receive(), await sizes.receive()] == [8_192, 65_536], "a head, and a body"
-            await stream.send_all(b"-" * 100_000)
+            assert [await sizes.receive(), await sizes.receive()] == [8_192, body_read_bytes], "a head, and a body"
+            await stream.send_all(body)
             assert (await stream.receive_some()).startswith(b"HTTP/1.1 400")
             while await sizes.receive() != 8_192:  # the next head
                 pass

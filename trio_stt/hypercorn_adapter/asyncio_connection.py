@@ -57,12 +57,12 @@ class AsyncioConnection(TCPServer):
         # A write then waits until the kernel has everything, so that closing has nothing left to send.
         self.writer.transport.set_write_buffer_limits(0)
         try:
-            async with self._serving:
-                await super().run()
+            # The worker cancels what is open when it ends; CPython 3.11 would log each connection with a traceback.
+            with suppress(asyncio.CancelledError):
+                async with self._serving:
+                    await super().run()
         except* TimeoutError:
             pass
-        except* asyncio.CancelledError:  # noqa: ASYNC103 - nothing comes after this; the worker ends
-            pass  # CPython 3.11 would log each cancelled connection with a traceback
         except* Exception as error:  # noqa: BLE001 - whatever failed concerns this connection only
             self._on_error(error)
         finally:

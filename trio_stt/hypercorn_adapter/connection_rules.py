@@ -16,8 +16,8 @@ READ_BYTES = 8192
 """Bytes that are read and processed at once. Nothing else runs meanwhile, and the smallest frames of HTTP/2 take 15 us
 each: Hypercorn's 64 KiB of them hold the event loop for 0.1 s, again and again."""
 _BODY_READ_BYTES = 65_536
-"""Likewise, of a request's body: an upload of 22 MiB takes 0.7 s instead of 2.4 s. Other tasks run even between its
-smallest chunks, because each waits for the app."""
+"""Likewise, of a body of stated length: an upload of 22 MiB takes 0.7 s instead of 2.4 s. In a body of chunks, the
+smallest ones take 30 us each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +59,12 @@ def refusal(rejection: Rejection) -> bytes:
 
 
 def read_bytes(protocol: object) -> int:
-    """How many bytes to read next: more where the body of an HTTP/1 request is expected that is not answered yet."""
+    """How many bytes to read next: more of a body of stated length, in HTTP/1, whose request is not answered yet."""
     if isinstance(protocol, H11Protocol) and isinstance(protocol.stream, HTTPStream):
         exchange = http1(protocol)
         if exchange.their_state is h11.SEND_BODY and exchange.our_state is h11.SEND_RESPONSE:
-            return _BODY_READ_BYTES
+            has_length = any(name == b"content-length" for name, _ in protocol.stream.scope["headers"])
+            return _BODY_READ_BYTES if has_length else READ_BYTES
     return READ_BYTES
 
 
