@@ -110,6 +110,16 @@ def test_kernels_of_a_read_only_package_are_kept_in_the_cache(
     assert os.environ.pop("NUMBA_CACHE_DIR") == str(tmp_path / "cache" / "kernels")
 
 
+def test_nothing_that_can_be_written_ends_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_only: WritableFolders
+) -> None:
+    read_only("package", "home", "temporary")
+    (tmp_path / "temporary").rmdir()
+    with pytest.raises(SystemExit, match=r"^trio-stt: no folder for compiled kernels: [^\n]+ with NUMBA_CACHE_DIR$"):
+        prepare_kernel_cache()
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+
+
 def test_folder_that_is_given_is_kept(monkeypatch: pytest.MonkeyPatch, read_only: WritableFolders) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/given")
     read_only("package")

@@ -31,15 +31,22 @@ def prepare_kernel_cache() -> None:
 
     Must run before the first kernel is defined. Kernels that were compiled beside the package, as when a container
     image is built, are copied: Numba uses no folder that it cannot write.
+
+    Raises:
+        SystemExit: No folder can be written; one line says so. No command works then.
     """
     beside = _KERNELS / "__pycache__"
     if "NUMBA_CACHE_DIR" in os.environ or _can_write(beside):
         return
-    folder = cache_folder() / "kernels"
-    os.environ["NUMBA_CACHE_DIR"] = str(folder)
     compiled = [file for suffix in ("nbi", "nbc") for file in beside.glob(f"*.{suffix}")]
-    if compiled:
-        _seed(folder, compiled)
+    try:
+        folder = cache_folder() / "kernels"
+        os.environ["NUMBA_CACHE_DIR"] = str(folder)
+        if compiled:
+            _seed(folder, compiled)
+    except OSError as error:  # nothing can be written, the temporary folder included, or the disk is full
+        message = f"trio-stt: no folder for compiled kernels: {error}; name a writable one with NUMBA_CACHE_DIR"
+        raise SystemExit(message) from None
 
 
 def _seed(folder: Path, compiled: list[Path]) -> None:
