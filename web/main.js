@@ -25,10 +25,11 @@ import {
   clearedMessage,
   connectionChip,
   incompleteMessage,
+  lateTranscriptMessage,
   notKeptMessage,
-  notRestoredMessage,
   realTimeMessage,
   sessionChip,
+  transcriptInUseMessage,
 } from './shared/messages.js';
 import { NoticesView } from './shared/notices-view.js';
 import { Notices } from './shared/notices.js';
@@ -76,11 +77,20 @@ const preferences = loadPreferences();
 const controls = new Controls(preferences);
 const transcriptView = new TranscriptView(byId('transcript'));
 const transcriptScroll = new TranscriptScroll(byId('newest'), byId('transcript'), byId('bottom-bar'));
+const openedAtMs = Date.now();
 const store = new TranscriptStore({
   server: document.baseURI,
   isEnabled: preferences.keepTranscript,
   onFailure: () => notices.show('storage', notKeptMessage()),
-  onTimeout: () => notices.show('storage', notRestoredMessage()),
+  onWaiting: () => {
+    transcript.numberApart(openedAtMs);
+    notices.show('storage', lateTranscriptMessage());
+  },
+  onLate: (kept) => {
+    notices.resolve('storage');
+    transcript.restoreLate(kept, openedAtMs);
+  },
+  onInUse: () => notices.show('storage', transcriptInUseMessage()),
 });
 /** Whether the transcript of before is being shown, which is stored already. */
 let isRestoring = false;
@@ -236,6 +246,6 @@ if (kept.length > 0) {
   isRestoring = true;
   transcript.restore(kept);
   isRestoring = false;
-  transcript.reopened(Date.now());
+  transcript.reopened(openedAtMs);
 }
 connection.connect();

@@ -22,7 +22,9 @@ class FakeAudioContext extends EventTarget {
     if (browser.refusesStream(this.sampleRate)) throw new DOMException('different sample-rate', 'NotSupportedError');
     return { connect: (node) => (browser.connected = node) };
   }
-  async resume() {}
+  async resume() {
+    browser.resumes += 1;
+  }
   async close() {
     this.state = 'closed';
   }
@@ -49,7 +51,7 @@ function fakeStream() {
 }
 
 beforeEach(() => {
-  browser = { contexts: [], connected: null, refusesRate: () => false, refusesStream: () => false };
+  browser = { contexts: [], connected: null, resumes: 0, refusesRate: () => false, refusesStream: () => false };
   Object.assign(globalThis, { AudioContext: FakeAudioContext, AudioWorkletNode: FakeWorkletNode, document: new EventTarget() });
 });
 
@@ -86,6 +88,22 @@ test('packets have the rate that the browser uses, not the requested one', async
     }
   };
   assert.deepEqual(await captured(), { rates: [48_000, 48_000], packetSamples: 1920 });
+});
+
+test('audio goes on after an interruption such as a phone call', async () => {
+  const capture = await captureStream(fakeStream(), { onSamples() {}, onEnd() {}, onMuted() {} });
+  const [context] = browser.contexts;
+  const before = browser.resumes;
+  for (const state of ['interrupted', 'suspended']) { // as Safari has it
+    context.state = state;
+    context.dispatchEvent(new Event('statechange'));
+  }
+  assert.equal(browser.resumes, before + 2);
+  document.dispatchEvent(new Event('visibilitychange'));
+  assert.equal(browser.resumes, before + 3);
+  await capture.stop();
+  context.dispatchEvent(new Event('statechange'));
+  assert.equal(browser.resumes, before + 3);
 });
 
 test('a stream that connects at no rate fails and is stopped', async () => {

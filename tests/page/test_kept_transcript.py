@@ -32,6 +32,39 @@ SILENT_DATABASE = """
 """A browser whose database never answers, while the tab has the mark."""
 
 
+STUCK_DATABASE = """
+  const open = IDBFactory.prototype.open;
+  const answers = [];
+  window.answerDatabase = () => answers.splice(0).forEach((answer) => answer());
+  IDBFactory.prototype.open = function (...args) {
+    const request = open.apply(this, args);
+    const set = (tell) => request.addEventListener('success', () => answers.push(tell));
+    Object.defineProperty(request, 'onsuccess', { set });
+    return request;
+  };
+"""
+"""A browser that opens its database when it is told to."""
+
+NO_TIMED_WRITES = """
+  const later = window.setTimeout;
+  window.setTimeout = (task, ms, ...args) => (ms === 400 ? 1 : later(task, ms, ...args));
+"""
+"""Changes are then written only when the page is about to be left."""
+
+STORED_WORDS = """() => new Promise((resolve) => {
+  const request = indexedDB.open('trio-stt');
+  request.onsuccess = () => {
+    const all = request.result.transaction('entries').objectStore('entries').getAll();
+    all.onsuccess = () => resolve(all.result.map(({ entry }) => entry.stable));
+  };
+})"""
+
+NO_WEB_LOCKS = "Object.defineProperty(navigator, 'locks', { value: undefined })"
+"""A page without HTTPS."""
+
+HELD_LOCKS = "async () => (await navigator.locks.query()).held.filter(({ name }) => name.startsWith('trio-stt')).length"
+
+
 def open_scripted(page: Page, server: ServerProcess) -> ScriptedServer:
     scripted = ScriptedServer(page)
     page.goto(server.url)
@@ -105,7 +138,7 @@ def test_database_that_never_answers_is_reported_and_loses_nothing(server: Serve
         page.evaluate("sessionStorage.setItem('is-silent', 'true')")
         page.reload()
         notice = page.get_by_test_id("notice")
-        expect(notice).to_contain_text("did not give back the transcript of your last visit", timeout=20_000)
+        expect(notice).to_contain_text("has not opened its storage yet", timeout=20_000)
         expect_connection(page, "Ready")
         expect(page.get_by_test_id("segment")).to_have_count(0)
         page.evaluate("sessionStorage.removeItem('is-silent')")
@@ -125,3 +158,64 @@ def test_page_works_where_the_browser_forbids_storage(server: ServerProcess, spe
         page.get_by_test_id("clear").click()
         page.get_by_role("button", name="Undo").click()
         assert final_texts(page) == ["Some words."]
+
+
+def test_late_database_brings_earlier_words_before_those_of_now(server: ServerProcess, speech: Path) -> None:
+    with open_page("about:blank", speech) as page:
+        scripted = open_scripted(page, server)
+        scripted.final(1, "Before.")
+        expect_texts(page, "Before.")
+        page.add_init_script(STUCK_DATABASE)
+        page.reload()
+        expect_connection(page, "Ready")
+        expect(page.get_by_test_id("notice")).to_contain_text("has not opened its storage yet")
+        scripted.final(1, "Meanwhile.")
+        expect_texts(page, "Meanwhile.")
+        page.evaluate("window.answerDatabase()")
+        expect_texts(page, "Before.", "Meanwhile.")
+        expect(page.locator(".break")).to_contain_text("Page opened")
+        expect(page.get_by_test_id("notice")).to_have_count(0)
+
+        assert page.evaluate(LEAVES_AT_ONCE)  # written
+        context = page.context
+        page.close()
+        other = context.new_page()
+        open_scripted(other, server)
+        expect_texts(other, "Before.", "Meanwhile.")
+
+
+def test_page_that_is_left_writes_its_words_and_gives_up_its_lock(server: ServerProcess, speech: Path) -> None:
+    with open_page("about:blank", speech) as page:
+        page.add_init_script(NO_TIMED_WRITES)
+        scripted = open_scripted(page, server)
+        said: list[str] = []
+        for number, event in enumerate(("beforeunload", "pagehide"), start=1):
+            said.append(f"Before {event}.")
+            scripted.final(number, said[-1])
+            expect_texts(page, *said)
+            page.evaluate(f"window.dispatchEvent(new PageTransitionEvent('{event}', {{ persisted: true }}))")
+            assert page.evaluate(STORED_WORDS) == said
+            assert page.evaluate(HELD_LOCKS) == 1, "a page that may be shown again keeps its transcript"
+        page.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide', { persisted: false }))")
+        assert page.evaluate(HELD_LOCKS) == 0
+
+
+def test_two_tabs_without_web_locks_keep_transcripts_of_their_own(server: ServerProcess, speech: Path) -> None:
+    with open_page("about:blank", speech) as page:
+        page.context.add_init_script(NO_WEB_LOCKS)
+        scripted = open_scripted(page, server)
+        scripted.final(1, "In the first tab.")
+        expect_texts(page, "In the first tab.")
+        assert page.evaluate(LEAVES_AT_ONCE)  # written
+        other = page.context.new_page()
+        other_scripted = open_scripted(other, server)
+        expect(other.get_by_test_id("segment")).to_have_count(0)
+        other_scripted.final(1, "In the second tab.")
+        expect_texts(other, "In the second tab.")
+        other.reload()
+        expect_connection(other, "Ready")
+        expect_texts(other, "In the second tab.")
+        page.close()
+        third = other.context.new_page()
+        open_scripted(third, server)
+        expect_texts(third, "In the first tab.")

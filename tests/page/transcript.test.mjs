@@ -239,3 +239,17 @@ test('in any order of events, finals stay, ids ascend within a session, and the 
     }
   }
 });
+
+test('a transcript of before that comes late stands before the words of now', () => {
+  const earlier = new Transcript();
+  earlier.connected(0);
+  earlier.final({ segmentId: 1, text: 'Before.', segment: {} });
+  const now = new Transcript();
+  now.numberApart(1_900_000_000_000);
+  now.connected(0);
+  now.final({ segmentId: 1, text: 'Now.', segment: {} });
+  now.restoreLate(earlier.entries, 1_900_000_000_000);
+  now.final({ segmentId: 2, text: 'After.', segment: {} });
+  assert.equal(now.text, 'Before.\nNow.\nAfter.');
+  assert.deepEqual(now.entries.map(({ kind }) => kind), ['block', 'break', 'block', 'block']);
+});

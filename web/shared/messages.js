@@ -181,9 +181,15 @@ export const notKeptMessage = () => ({
 });
 
 /** @returns {Message} */
-export const notRestoredMessage = () => ({
+export const lateTranscriptMessage = () => ({
   level: 'warning',
-  text: 'This browser did not give back the transcript of your last visit in time. It may still be there: reload the page to try again. What is said now is not kept.',
+  text: 'This browser has not opened its storage yet. Your earlier transcript appears as soon as it does; until then, new words are not kept.',
+});
+
+/** @returns {Message} */
+export const transcriptInUseMessage = () => ({
+  level: 'info',
+  text: 'Your earlier transcript is open in another tab, so this one begins with an empty page.',
 });
 
 const TOO_LARGE = 413;

@@ -11,7 +11,7 @@ const DATABASE = 'trio-stt';
 const ENTRIES = 'entries';
 const TRANSCRIPTS = 'transcripts';
 
-/** Longest wait for the database. Some browsers never answer, and the page must start all the same; a busy machine is slow. */
+/** Longest wait for the database before the page starts without it. Some browsers never answer; a busy machine is slow. */
 const OPEN_TIMEOUT_MS = 5000;
 
 /** Changes are collected for this long: live words change several times a second. */
@@ -34,21 +34,14 @@ const resultOf = (request) =>
     request.onerror = () => reject(request.error);
   });
 
-/** The database did not answer in time; whatever it has, it still has. */
-class DatabaseTimeout extends Error {}
-
-/**
- * @returns {Promise<IDBDatabase>}
- * @throws {DatabaseTimeout}
- */
+/** @returns {Promise<IDBDatabase>} it may take long, or never be answered */
 function openDatabase() {
   const request = indexedDB.open(DATABASE, 1);
   request.onupgradeneeded = () => {
     request.result.createObjectStore(ENTRIES, { keyPath: ['transcript', 'key'] });
     request.result.createObjectStore(TRANSCRIPTS, { keyPath: 'id' });
   };
-  const timeout = new Promise((_, reject) => setTimeout(reject, OPEN_TIMEOUT_MS, new DatabaseTimeout()));
-  return /** @type {Promise<IDBDatabase>} */ (Promise.race([resultOf(request), timeout]));
+  return resultOf(request);
 }
 
 /** @param {string} transcript */
@@ -66,7 +59,7 @@ const CLOSED_WAIT_MS = 200;
  * @returns {Promise<boolean>} false if another page holds it
  */
 function hold(id, waitMs) {
-  if (!navigator.locks) return Promise.resolve(true); // not on pages without https; then two tabs may share one
+  if (!navigator.locks) return holdByAsking(id); // browsers have them on pages with https only
   return new Promise((resolve) => {
     const answer = navigator.locks.request(`${DATABASE}.${id}`, { signal: AbortSignal.timeout(waitMs) }, () => {
       resolve(true);
@@ -74,6 +67,29 @@ function hold(id, waitMs) {
       return new Promise((release) => addEventListener('pagehide', ({ persisted }) => persisted || release(null)));
     });
     answer.catch((error) => resolve(error.name !== 'TimeoutError'));
+  });
+}
+
+/**
+ * The same without Web Locks: ask the other pages, and answer those that ask from then on.
+ *
+ * @param {string} id
+ * @returns {Promise<boolean>} false if another page answers that it holds the transcript
+ */
+function holdByAsking(id) {
+  const channel = new BroadcastChannel(`${DATABASE}.${id}`);
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => {
+      channel.onmessage = ({ data }) => data === 'ask' && channel.postMessage('held');
+      resolve(true);
+    }, CLOSED_WAIT_MS);
+    channel.onmessage = ({ data }) => {
+      if (data !== 'held') return;
+      clearTimeout(timer);
+      channel.close();
+      resolve(false);
+    };
+    channel.postMessage('ask');
   });
 }
 
@@ -110,20 +126,27 @@ export class TranscriptStore {
   #timer;
   #server;
   #onFailure;
-  #onTimeout;
+  #onWaiting;
+  #onLate;
+  #onInUse;
 
   /**
    * @param {object} options
    * @param {string} options.server base URL of the page: each server has transcripts of its own
    * @param {boolean} options.isEnabled the user's choice
    * @param {() => void} options.onFailure words can no longer be kept, such as on a full disk
-   * @param {() => void} options.onTimeout the transcript of before did not come in time; this page keeps nothing
+   * @param {() => void} options.onWaiting the database has not answered yet, so the page starts without its transcript of before
+   * @param {(entries: Entry[]) => void} options.onLate it has answered after all. The transcript of before, oldest first; the
+   *   changes since then must be applied again behind it
+   * @param {() => void} options.onInUse the transcript of this tab is held by another page, so a new one begins
    */
-  constructor({ server, isEnabled, onFailure, onTimeout }) {
+  constructor({ server, isEnabled, onFailure, onWaiting, onLate, onInUse }) {
+    this.#onWaiting = onWaiting;
+    this.#onLate = onLate;
+    this.#onInUse = onInUse;
     this.#server = server;
     this.#isEnabled = isEnabled;
     this.#onFailure = onFailure;
-    this.#onTimeout = onTimeout;
     // The last moment at which a page may write; a phone ends a hidden page without telling it.
     addEventListener('pagehide', () => this.#write());
     addEventListener('beforeunload', () => this.#write()); // earlier, so that the page after a reload surely finds the words
@@ -142,16 +165,32 @@ export class TranscriptStore {
    */
   async open() {
     try {
-      const database = await openDatabase();
-      this.#id = await this.#choose(database);
-      rememberInTab(this.#id);
-      this.#database = database;
-      return this.#isEnabled ? await this.#read(database) : [];
-    } catch (error) {
+      const opening = openDatabase();
+      const timeout = new Promise((resolve) => setTimeout(resolve, OPEN_TIMEOUT_MS, null));
+      const database = /** @type {IDBDatabase | null} */ (await Promise.race([opening, timeout]));
+      if (database) return await this.#use(database);
+      if (this.#isEnabled) this.#onWaiting();
+      opening.then((late) => this.#useLate(late)).catch(() => {}); // without a database, the page goes on as it is
+    } catch {
       this.#database = null;
-      if (this.#isEnabled && error instanceof DatabaseTimeout) this.#onTimeout();
-      return [];
     }
+    return [];
+  }
+
+  /** @param {IDBDatabase} database @returns {Promise<Entry[]>} the transcript of before */
+  async #use(database) {
+    this.#id = await this.#choose(database);
+    rememberInTab(this.#id);
+    const entries = this.#isEnabled ? await this.#read(database) : [];
+    this.#database = database; // last: nothing is written before what is stored was read
+    return entries;
+  }
+
+  /** @param {IDBDatabase} database */
+  async #useLate(database) {
+    const entries = await this.#use(database);
+    if (this.#isEnabled) this.#onLate(entries);
+    else this.enable(false, []); // the user may have turned it off meanwhile
   }
 
   /** @param {Change} change */
@@ -192,6 +231,7 @@ export class TranscriptStore {
     for (const id of new Set([tab, ...ours.map((each) => each.id)])) {
       if (ours.some((each) => each.id === id) && (await hold(id, id === tab ? RELOAD_WAIT_MS : CLOSED_WAIT_MS))) return id;
     }
+    if (ours.some((each) => each.id === tab)) this.#onInUse();
     const id = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
     await hold(id, CLOSED_WAIT_MS);
     return id;

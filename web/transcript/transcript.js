@@ -83,6 +83,23 @@ export class Transcript {
     all.forEach((entry) => this.#onChange({ type: 'put', entry, beforeKey: null }));
   }
 
+  /** `restoreLate` may come: number the entries of this page apart from those. @param {number} openedAtMs since the epoch */
+  numberApart(openedAtMs) {
+    this.#connections = this.#breaks = Math.floor(openedAtMs / 1000); // far more than an earlier page has counted to
+  }
+
+  /** The same as `restore` and `reopened`, after this page has words already. @param {Entry[]} entries @param {number} openedAtMs */
+  restoreLate(entries, openedAtMs) {
+    const shown = this.entries;
+    this.#entries.clear();
+    this.restore(entries);
+    this.reopened(openedAtMs);
+    shown.forEach((entry) => {
+      this.#entries.set(entry.key, entry);
+      this.#onChange({ type: 'put', entry, beforeKey: null });
+    });
+  }
+
   /** The page was opened again: a break dates what comes. @param {number} openedAtMs milliseconds since the epoch */
   reopened(openedAtMs) {
     const last = this.entries.at(-1);
