@@ -188,13 +188,13 @@ def test_page_that_is_left_writes_its_words_and_gives_up_its_lock(server: Server
     with open_page("about:blank", speech) as page:
         page.add_init_script(NO_TIMED_WRITES)
         scripted = open_scripted(page, server)
-        said: list[str] = []
+        words: list[str] = []
         for number, event in enumerate(("beforeunload", "pagehide"), start=1):
-            said.append(f"Before {event}.")
-            scripted.final(number, said[-1])
-            expect_texts(page, *said)
+            words.append(f"Before {event}.")
+            scripted.final(number, words[-1])
+            expect_texts(page, *words)
             page.evaluate(f"window.dispatchEvent(new PageTransitionEvent('{event}', {{ persisted: true }}))")
-            assert page.evaluate(STORED_WORDS) == said
+            assert page.evaluate(STORED_WORDS) == words
             assert page.evaluate(HELD_LOCKS) == 1, "a page that may be shown again keeps its transcript"
         page.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide', { persisted: false }))")
         assert page.evaluate(HELD_LOCKS) == 0
