@@ -20,21 +20,12 @@ import { Session } from './session.js';
 import { connectOwnSettings } from './settings/own-settings.js';
 import { byId, drawChip, setText } from './shared/dom.js';
 import { secondsLabel } from './shared/format.js';
-import {
-  bufferingChip,
-  clearedMessage,
-  connectionChip,
-  incompleteMessage,
-  lateTranscriptMessage,
-  notKeptMessage,
-  realTimeMessage,
-  sessionChip,
-  transcriptInUseMessage,
-} from './shared/messages.js';
+import { bufferingChip, connectionChip, incompleteMessage, realTimeMessage, sessionChip } from './shared/messages.js';
 import { NoticesView } from './shared/notices-view.js';
 import { Notices } from './shared/notices.js';
 import { loadPreferences } from './shared/preferences.js';
 import { ActivityPanels } from './timeline/activity-panels.js';
+import { clearedMessage, lateTranscriptMessage, notKeptMessage, transcriptInUseMessage } from './transcript/transcript-messages.js';
 import { TranscriptScroll } from './transcript/transcript-scroll.js';
 import { TranscriptStore } from './transcript/transcript-store.js';
 import { TranscriptTools } from './transcript/transcript-tools.js';

@@ -241,6 +241,14 @@ def test_two_tabs_without_web_locks_keep_transcripts_of_their_own(server: Server
         other.reload()
         expect_connection(other, "Ready")
         expect_texts(other, "In the second tab.")
+
+        copied = page.context.new_page()  # browsers copy the session storage into a duplicated tab
+        tab = page.evaluate("sessionStorage.getItem('trio-stt.transcript')")
+        copied.add_init_script(f"sessionStorage.setItem('trio-stt.transcript', '{tab}')")
+        open_scripted(copied, server)
+        expect(copied.get_by_test_id("notice")).to_contain_text("open in another tab")
+        expect(copied.get_by_test_id("segment")).to_have_count(0)
+        copied.close()
         page.close()
         third = other.context.new_page()
         open_scripted(third, server)

@@ -1,11 +1,10 @@
 /**
  * Texts about the state of the server and the connection: what happened, and what the user can do.
- * It holds no state and does not touch the DOM. Texts about the audio source are in audio/audio-messages.js.
+ * It holds no state and does not touch the DOM. Other texts are in audio/audio-messages.js and transcript/transcript-messages.js.
  */
 
 /** @import { ConnectionState } from '../connection/server-connection.js' */
 /** @import { ServerError, ServerFacts } from '../connection/protocol.js' */
-/** @import { LossReason } from '../transcript/entries.js' */
 
 /**
  * @typedef {'good' | 'busy' | 'warn' | 'bad' | 'quiet'} Tone
@@ -67,16 +66,6 @@ const WARNINGS = [
   [/shut(?:s|ting) down/i, 'The server is shutting down. What you said so far is still transcribed'],
 ];
 
-/** @type {Record<LossReason, string>} why a block has no final text */
-const LOSSES = {
-  '': 'no final text',
-  failed: 'the engine failed: no final text',
-  repetition: 'withheld: the engine repeated itself',
-  disconnected: 'connection lost: no final text',
-  closed: 'page closed: no final text',
-  unknown: 'no final text',
-};
-
 /** @type {Record<string, string>} why a segment was closed without a final, by the event's `reason` */
 const CLOSE_REASONS = {
   empty: 'It contained no words',
@@ -104,7 +93,7 @@ const STATES = {
  * @param {string} text
  * @returns {string} the text with exactly one full stop at its end
  */
-const sentence = (text) => `${text.trim().replace(/[.\s]+$/, '')}.`;
+export const sentence = (text) => `${text.trim().replace(/[.\s]+$/, '')}.`;
 
 /**
  * @param {ServerError} error
@@ -133,12 +122,6 @@ export function warningMessage(message) {
 export const isBusyWarning = (message) => BUSY.test(message);
 
 /**
- * @param {LossReason} loss
- * @returns {string} a note beside a block
- */
-export const lossNote = (loss) => LOSSES[loss];
-
-/**
  * @param {string} reason of a segment without a final
  * @returns {string}
  */
@@ -150,9 +133,6 @@ export const loadingMessage = () => ({
   level: 'info',
   text: 'The speech model is still loading. You can already talk: the words appear when it is ready.',
 });
-
-/** @returns {Message} */
-export const clearedMessage = () => ({ level: 'info', text: 'The transcript is cleared.', action: 'Undo' });
 
 /**
  * @param {string} name of a file
@@ -173,35 +153,6 @@ export function realTimeMessage(name, maxBytes) {
  * @returns {Message}
  */
 export const incompleteMessage = (name, message) => ({ level: 'warning', text: `${name} is transcribed in part. ${message}` });
-
-/** @returns {Message} */
-export const notKeptMessage = () => ({
-  level: 'warning',
-  text: 'This browser has no room left, so it no longer keeps the transcript. Save it before you close the page.',
-});
-
-/** @returns {Message} */
-export const lateTranscriptMessage = () => ({
-  level: 'warning',
-  text: 'This browser has not opened its storage yet. Your earlier transcript appears as soon as it does; until then, new words are not kept.',
-});
-
-/** @returns {Message} */
-export const transcriptInUseMessage = () => ({
-  level: 'info',
-  text: 'Your earlier transcript is open in another tab, so this one begins with an empty page.',
-});
-
-const TOO_LARGE = 413;
-
-/**
- * @param {{status: number, message: string}} error of the request
- * @returns {Message}
- */
-export function subtitlesFailedMessage({ status, message }) {
-  const reason = status === TOO_LARGE ? 'This transcript is too long for it.' : sentence(message);
-  return { level: 'error', text: `Subtitles are written by the server. ${reason} You can still save the transcript as text or data.` };
-}
 
 /**
  * @param {number} missedEvents events that the server no longer has

@@ -3,6 +3,7 @@
  */
 
 /** @import { Piece, SegmentTimes } from '../connection/protocol.js' */
+/** @import { SpokenText } from '../files/upload.js' */
 
 /**
  * @typedef {'live' | 'final' | 'lost'} BlockPhase
@@ -45,4 +46,34 @@ export const speakerName = (channel) => (channel === undefined ? '' : `Speaker $
 export function lineOf({ stable, unstable, channel }) {
   const words = (stable + unstable).replace(/\s+/g, ' ').trim();
   return words && channel !== undefined ? `${speakerName(channel)}: ${words}` : words;
+}
+
+/** @param {readonly Entry[]} entries @returns {string} one line per block */
+export const textOf = (entries) =>
+  entries
+    .map((entry) => (entry.kind === 'block' ? lineOf(entry) : ''))
+    .filter(Boolean)
+    .join('\n');
+
+/**
+ * @param {number} connection of a file
+ * @param {number} segmentId
+ * @param {SpokenText} spoken one utterance of it
+ * @returns {Block}
+ */
+export function spokenBlock(connection, segmentId, { text, startS, endS, pieces, channel }) {
+  return {
+    kind: 'block',
+    key: `${connection}-${segmentId}`,
+    connection,
+    segmentId,
+    phase: 'final',
+    stable: text,
+    unstable: '',
+    isUncertain: false,
+    loss: '',
+    times: { audioStartSeconds: startS, audioEndSeconds: endS, durationSeconds: endS - startS },
+    ...(pieces && { pieces }),
+    ...(channel && { channel }),
+  };
 }

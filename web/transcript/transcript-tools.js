@@ -5,9 +5,9 @@
 
 import { writeSubtitles } from '../connection/http-api.js';
 import { byId } from '../shared/dom.js';
-import { subtitlesFailedMessage } from '../shared/messages.js';
 import { savePreferences } from '../shared/preferences.js';
 import { fileName, FORMATS, subtitleSegments } from './export.js';
+import { subtitlesFailedMessage } from './transcript-messages.js';
 import { TranscriptSearch } from './transcript-search.js';
 
 /** @import { ApiError } from '../connection/http-api.js' */

@@ -9,8 +9,8 @@
 
 import { makeElement, setText } from '../shared/dom.js';
 import { dayAndTime, positionLabel, secondsLabel, timeOfDay } from '../shared/format.js';
-import { lossNote } from '../shared/messages.js';
 import { speakerName } from './entries.js';
+import { lossNote } from './transcript-messages.js';
 
 /** @import { SegmentTimes } from '../connection/protocol.js' */
 /** @import { Block, Break, Change } from './entries.js' */

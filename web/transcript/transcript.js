@@ -5,7 +5,7 @@
  * Segment ids start again with every session, so a block is identified by its connection number and its id together.
  */
 
-import { lineOf } from './entries.js';
+import { spokenBlock, textOf } from './entries.js';
 
 /** @import { Closed, Final, Realtime, Timeline, TurnResumed } from '../connection/protocol.js' */
 /** @import { SpokenText } from '../files/upload.js' */
@@ -42,10 +42,7 @@ export class Transcript {
 
   /** @returns {string} one line per block, for the clipboard */
   get text() {
-    return this.entries
-      .map((entry) => (entry.kind === 'block' ? lineOf(entry) : ''))
-      .filter(Boolean)
-      .join('\n');
+    return textOf(this.entries);
   }
 
   /**
@@ -78,9 +75,9 @@ export class Transcript {
       else this.#breaks = Math.max(this.#breaks, Number(entry.key.split('-')[1]));
     }
     const all = [...ended, ...this.entries];
-    this.#entries = new Map(all.map((entry) => [entry.key, entry]));
+    this.#entries.clear();
     this.#onChange({ type: 'reset' });
-    all.forEach((entry) => this.#onChange({ type: 'put', entry, beforeKey: null }));
+    all.forEach((entry) => this.#append(entry));
   }
 
   /** `restoreLate` may come: number the entries of this page apart from those. @param {number} openedAtMs since the epoch */
@@ -94,10 +91,7 @@ export class Transcript {
     this.#entries.clear();
     this.restore(entries);
     this.reopened(openedAtMs);
-    shown.forEach((entry) => {
-      this.#entries.set(entry.key, entry);
-      this.#onChange({ type: 'put', entry, beforeKey: null });
-    });
+    shown.forEach((entry) => this.#append(entry));
   }
 
   /** The page was opened again: a break dates what comes. @param {number} openedAtMs milliseconds since the epoch */
@@ -134,22 +128,9 @@ export class Transcript {
    * @param {number} connection of the file
    * @param {SpokenText} spoken one utterance
    */
-  fileText(connection, { text, startS, endS, pieces, channel }) {
+  fileText(connection, spoken) {
     const segmentId = this.entries.filter((each) => each.kind === 'block' && each.connection === connection).length + 1;
-    this.#put({
-      kind: 'block',
-      key: `${connection}-${segmentId}`,
-      connection,
-      segmentId,
-      phase: 'final',
-      stable: text,
-      unstable: '',
-      isUncertain: false,
-      loss: '',
-      times: { audioStartSeconds: startS, audioEndSeconds: endS, durationSeconds: endS - startS },
-      ...(pieces && { pieces }),
-      ...(channel && { channel }),
-    });
+    this.#put(spokenBlock(connection, segmentId, spoken));
   }
 
   /** Remove the incomplete text of a file, which will be sent again. @param {number} connection of the file */
@@ -260,6 +241,12 @@ export class Transcript {
     const key = this.#keyOf(segmentId);
     const entry = this.#entries.get(key);
     return { key, block: entry?.kind === 'block' ? entry : null };
+  }
+
+  /** @param {Entry} entry a new one, behind all others */
+  #append(entry) {
+    this.#entries.set(entry.key, entry);
+    this.#onChange({ type: 'put', entry, beforeKey: null });
   }
 
   /** @param {Entry} entry */
