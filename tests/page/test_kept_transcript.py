@@ -10,16 +10,6 @@ from tests.support.page import ScriptedServer, ServerProcess, expect_connection,
 LEAVES_AT_ONCE = "() => window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
 FORBIDDEN = "Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('', 'SecurityError'); } })"
 
-HELD_LOCKS = "async () => (await navigator.locks.query()).held.map(({ name }) => name)"
-STORED_ENTRIES = """
-  () => new Promise((resolve) => {
-    indexedDB.open('trio-stt').onsuccess = ({ target }) => {
-      const request = target.result.transaction('entries').objectStore('entries').count();
-      request.onsuccess = () => resolve(request.result);
-    };
-  })
-"""
-
 SLOW_DATABASE = """
   const open = IDBFactory.prototype.open;
   IDBFactory.prototype.open = function (...args) {
@@ -30,17 +20,6 @@ SLOW_DATABASE = """
   };
 """
 """A browser on a busy machine."""
-
-SILENT_DATABASE = """
-  const open = IDBFactory.prototype.open;
-  IDBFactory.prototype.open = function (...args) {
-    const request = open.apply(this, args);
-    if (sessionStorage.getItem('is-silent')) Object.defineProperty(request, 'onsuccess', { set() {} });
-    return request;
-  };
-"""
-"""A browser whose database never answers, while the tab has the mark."""
-
 
 STUCK_DATABASE = """
   const open = IDBFactory.prototype.open;
@@ -137,40 +116,6 @@ def test_transcript_outlives_reload_closed_tab_and_clear(server: ServerProcess, 
         other.reload()
         expect_connection(other, "Ready")
         expect(other.get_by_test_id("segment")).to_have_count(0)
-
-
-def test_database_that_never_answers_is_reported_and_loses_nothing(server: ServerProcess, speech: Path) -> None:
-    with open_page("about:blank", speech) as page:
-        page.add_init_script(SILENT_DATABASE)
-        scripted = open_scripted(page, server)
-        scripted.final(1, "Some words.")
-        expect_texts(page, "Some words.")
-        page.evaluate("sessionStorage.setItem('is-silent', 'true')")
-        page.reload()
-        notice = page.get_by_test_id("notice")
-        expect(notice).to_contain_text("has not opened its storage yet", timeout=20_000)
-        expect_connection(page, "Ready")
-        expect(page.get_by_test_id("segment")).to_have_count(0)
-        page.evaluate("sessionStorage.removeItem('is-silent')")
-        page.reload()
-        expect_texts(page, "Some words.")
-        expect(page.get_by_test_id("notice")).to_have_count(0)
-
-
-def test_leaving_page_writes_at_once_and_gives_up_its_transcript(server: ServerProcess, speech: Path) -> None:
-    with open_page("about:blank", speech) as page:
-        scripted = open_scripted(page, server)
-        [held] = page.evaluate(HELD_LOCKS)
-        page.evaluate("setTimeout = () => 0")  # the words are not written later
-        scripted.final(1, "Some words.")
-        expect_texts(page, "Some words.")
-        assert page.evaluate(STORED_ENTRIES) == 0
-        page.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))")
-        assert page.evaluate(STORED_ENTRIES) == 1
-        page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
-        assert page.evaluate(HELD_LOCKS) == [held], "the page may be shown again"
-        page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: false }))")
-        page.evaluate("(name) => navigator.locks.request(name, () => true)", held)
 
 
 def test_page_works_where_the_browser_forbids_storage(server: ServerProcess, speech: Path) -> None:
