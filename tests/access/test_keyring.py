@@ -240,7 +240,11 @@ ANOTHER = f"{create_key(KeyScope.TALK)[1].entry}\n"
 
 
 @pytest.mark.usefixtures("just_written")
-@pytest.mark.parametrize("half_written", ["", "tstt_1", None, "# a comment\n", ANOTHER, ANOTHER + ANOTHER[:9]])
+@pytest.mark.parametrize(
+    "half_written",
+    ["", "tstt_1", None, "# a comment\n", ANOTHER, ANOTHER + ANOTHER[:9]],
+    ids=["empty", "part of a key", "absent", "a comment", "another key", "a key and a part of it"],
+)
 async def test_file_that_is_being_written_invalidates_no_key(
     tmp_path: Path, mock_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture, half_written: str | None
 ) -> None:
