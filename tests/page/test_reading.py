@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from tests.support.espeak import room, say
 from tests.support.page import (
     SPEECH_TIMEOUT_MS,
+    ScriptedServer,
     ServerProcess,
     expect_connection,
     final_texts,
@@ -246,12 +247,20 @@ def saved(page: Page, label: str, kind: str) -> str:
 
 
 @pytest.mark.contract("9.5")
-def test_page_follows_words_until_reader_scrolls_up(server: ServerProcess, tmp_path: Path) -> None:
-    speech = microphone_recording(tmp_path / "speech.wav", "beckett.wav")
-    with open_page(server.url, speech, repeat=True, size=(900, 420)) as page:
-        start_talking(page)
+def test_page_follows_words_until_reader_scrolls_up(server: ServerProcess, speech: Path) -> None:
+    with open_page("about:blank", speech, size=(900, 420)) as page:
+        scripted = ScriptedServer(page)
+        page.goto(server.url)
         blocks = page.locator("[data-testid=segment][data-final=true]")
-        expect(blocks.nth(3)).to_be_attached(timeout=SPEECH_TIMEOUT_MS)
+
+        def say_next(times: int) -> None:
+            for number in range(blocks.count() + 1, blocks.count() + 1 + times):
+                scripted.partial(number, 1, "half a sentence", " that goes on")
+                scripted.final(number, f"Sentence {number} of a talk. " * 8)
+            expect(blocks.nth(number - 1)).to_be_attached()
+
+        expect_connection(page, "Ready")
+        say_next(4)
         wait_until(page, f"scrollY > 100 && {FROM_END} < 2")
         expect(page.get_by_test_id("newest")).to_be_hidden()
 
@@ -259,16 +268,15 @@ def test_page_follows_words_until_reader_scrolls_up(server: ServerProcess, tmp_p
         page.mouse.wheel(0, -150)
         expect(page.get_by_test_id("newest")).to_be_visible()
         wait_until(page, f"{FROM_END} > 100")
-        place, before = page.evaluate("scrollY"), blocks.count()
-        expect(blocks.nth(before + 1)).to_be_attached(timeout=SPEECH_TIMEOUT_MS)
+        place = page.evaluate("scrollY")
+        say_next(2)
         assert page.evaluate("scrollY") == place
-        expect(page.get_by_test_id("newest")).to_have_text(re.compile(r"^\s*\d+ new\s*$"))
+        expect(page.get_by_test_id("newest")).to_have_text(re.compile(r"^\s*2 new\s*$"))
 
         page.get_by_test_id("newest").click()
         expect(page.get_by_test_id("newest")).to_be_hidden()
         wait_until(page, f"{FROM_END} < 2")
-        before = blocks.count()
-        expect(blocks.nth(before)).to_be_attached(timeout=SPEECH_TIMEOUT_MS)
+        say_next(1)
         wait_until(page, f"{FROM_END} < 2")
 
 
