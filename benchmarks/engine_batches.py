@@ -35,7 +35,7 @@ class Row:
 
 def batch(clips: int, clip_s: float) -> list[Request]:
     """Clips of the same length that start at different positions of the reading."""
-    reading = np.resize(SPEECH_16K.astype(np.float32) / 32768, 2 * SPEECH_16K.size)
+    reading = np.resize(SPEECH_16K.astype(np.float32) / np.float32(32768), 2 * SPEECH_16K.size)
     samples = min(round(clip_s * SAMPLE_RATE_HZ), SPEECH_16K.size)
     starts = [SPEECH_16K.size * n // clips for n in range(clips)]
     return [Request(samples=reading[start : start + samples]) for start in starts]

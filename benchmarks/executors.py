@@ -35,11 +35,11 @@ async def measure(rounds: int, ray_address: str | None) -> dict[tuple[str, float
     engine = model_resolver.load(CONFIG)
     executors: dict[str, EngineExecutor] = {
         "thread": engine_threads("main", partial(model_resolver.load, CONFIG))(),
-        "process": engine_processes("main", CONFIG, log_level="WARNING", log_format="console")(),
+        "process": engine_processes("main", CONFIG, load_limit_s=60, log_level="WARNING", log_format="console")(),
     }
     if ray_address is not None:
         executors["ray"] = engine_actors("main", CONFIG, RayLink(RayClient(ray_address, RemoteActor)))()
-    reading = np.resize(SPEECH_16K.astype(np.float32) / 32768, 2 * SPEECH_16K.size)
+    reading = np.resize(SPEECH_16K.astype(np.float32) / np.float32(32768), 2 * SPEECH_16K.size)
     took_s: defaultdict[tuple[str, float], list[float]] = defaultdict(list)
     for executor in executors.values():
         await executor.start()

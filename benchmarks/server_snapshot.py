@@ -104,7 +104,7 @@ def _track_buffers() -> WeakSet[SampleBuffer]:
         original(sample_buffer)
         buffers.add(sample_buffer)
 
-    SampleBuffer.__init__ = tracked  # type: ignore[method-assign]
+    setattr(SampleBuffer, "__init__", tracked)  # noqa: B010 - an assignment to a method is a type error
     return buffers
 
 
@@ -132,5 +132,5 @@ def _heap_mib() -> float:
     if mallinfo2 is None:
         return 0.0
     mallinfo2.restype = _Mallinfo2
-    info = mallinfo2()
-    return round((info.uordblks + info.hblkhd) / 2**20, 1)
+    info: _Mallinfo2 = mallinfo2()
+    return round(float(info.uordblks + info.hblkhd) / 2**20, 1)

@@ -62,7 +62,8 @@ class TestPacket:
             size = int.from_bytes(self.FRAME[:4], "little")
             metadata = json.loads(self.FRAME[4 : 4 + size].decode())
             samples = np.frombuffer(self.FRAME[4 + size :], "<i2").reshape(-1, metadata["channels"])
-            return samples.mean(axis=1).astype(np.int16)
+            mono: Pcm = samples.mean(axis=1).astype(np.int16)
+            return mono
 
         assert benchmark(decode).size == PACKET.size
 
@@ -167,4 +168,4 @@ class TestBoundaries:
         benchmark(lambda: [detector.push(piece) for piece in pieces])
 
     def test_numpy(self, benchmark: BenchmarkFixture) -> None:
-        benchmark.pedantic(reference, args=(self.SECOND, 0.6), rounds=5)
+        benchmark.pedantic(reference, args=(self.SECOND, 0.6), rounds=5)  # type: ignore[no-untyped-call] # untyped there
