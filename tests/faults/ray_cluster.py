@@ -1,17 +1,15 @@
 """Ray clusters for tests: nodes by `trio-stt cluster` in a network namespace, where nothing of Ray can be reached."""
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import trio
 
-Measured = dict[str, dict[str, Any]]
+from tests.faults.measured import Measured, measured_by
 
 
 def run_in_namespace(module: str, folder: Path) -> Measured:
@@ -20,24 +18,7 @@ def run_in_namespace(module: str, folder: Path) -> Measured:
     With the first process of the namespace all others end.
     """
     command = ["unshare", "-n", "-p", "--fork", "--mount-proc", "--kill-child", sys.executable]
-    done = subprocess.run(  # noqa: S603 - our own script
-        [*command, "-m", module, str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
-    (folder / "measured.jsonl").write_text(done.stdout)
-    assert done.returncode == 0, done.stderr[-3_000:]
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"what"')]
-    return {line["what"]: line for line in lines}
-
-
-def report(what: str, **facts: Any) -> None:
-    """Write a line for `run_in_namespace`."""
-    sys.stdout.write(json.dumps({"what": what, **facts}) + "\n")
-    sys.stdout.flush()
+    return measured_by([*command, "-m", module, str(folder)], timeout_s=900, output=folder / "measured.jsonl")
 
 
 def open_network(*addresses: str) -> None:

@@ -23,7 +23,8 @@ import psutil
 import trio
 
 from tests.faults.fixtures import RATE_HZ, sentence
-from tests.faults.ray_cluster import cluster_process, open_network, report
+from tests.faults.measured import report
+from tests.faults.ray_cluster import cluster_process, open_network
 from tests.support.dictation import Dictation, dictate, real_server_state, texts
 from trio_stt.protocol.events import Event, Final
 from trio_stt.server.server_state import ServerState

@@ -19,7 +19,8 @@ import trio
 import trustme
 
 from tests.faults.fixtures import RATE_HZ, sentence
-from tests.faults.ray_cluster import cluster_process, open_network, report
+from tests.faults.measured import report
+from tests.faults.ray_cluster import cluster_process, open_network
 from tests.faults.ray_faults import engines, send
 from tests.processes.test_deaths_of_servers import pid_of, talking_clients
 from tests.processes.test_several_servers import fetch, process_of

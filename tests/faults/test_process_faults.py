@@ -1,14 +1,11 @@
 """Child processes of engines that die, stop or run out of memory in each phase of their lives cost no word."""
 
-import json
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.faults.measured import Measured, expect_every_word, measured_by
 from tests.faults.process_faults import LOAD_LIMIT_S
-from tests.faults.ray_cluster import Measured
 from tests.faults.ray_faults import CLIENTS, JOB_DEADLINE_S
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reason="limits of other processes")]
@@ -22,24 +19,12 @@ RESTART_S = 6.0
 
 @pytest.fixture(scope="module")
 def measured() -> Measured:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.process_faults"],
-        capture_output=True,
-        text=True,
-        timeout=590,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 0, done.stderr[-3_000:]
-    return {line["what"]: line for line in map(json.loads, done.stdout.splitlines())}
+    return measured_by([sys.executable, "-m", "tests.faults.process_faults"], timeout_s=590)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_word_is_lost(measured: Measured, fault: str) -> None:
-    (undisturbed,) = set(measured["none"]["texts"])
-    assert undisturbed
-    assert measured[fault]["texts"] == [undisturbed] * CLIENTS
-    assert measured[fault]["failed"] == 0
+    expect_every_word(measured, fault, clients=CLIENTS)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.faults.ray_cluster import Measured, run_in_namespace
+from tests.faults.measured import Measured
+from tests.faults.ray_cluster import run_in_namespace
 from tests.faults.test_ray import pytestmark  # noqa: F401 - pytest reads it
 
 MEASURES = ("engine killed", "process killed", "successor serves", "clients of both")
