@@ -192,6 +192,16 @@ async def test_changed_file_is_read_again(
     assert ["no key of the file is valid any more" in caplog.text, "line 1 of" in caplog.text] == [True, True]
 
 
+async def ring_with_key(folder: Path, clock: trio.testing.MockClock) -> tuple[Keyring, Path, str, KeyRecord]:
+    """Keys with one of the file, which was accepted; their file, that key and its record."""
+    keys, path = ring(folder)
+    key, record = create_key(KeyScope.TALK)
+    add_to_file(path, record)
+    clock.jump(1)
+    assert await keys.check(key, ADDRESS) == record
+    return keys, path, key, record
+
+
 def look_twice(keys: Keyring, record: KeyRecord, clock: trio.testing.MockClock) -> None:
     """Let the keys find a file that may be half written, and find it the same a little later."""
     clock.jump(1)
@@ -208,11 +218,7 @@ def just_written(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_revoked_key_is_rejected_at_once_when_the_file_is_old(
     tmp_path: Path, mock_clock: trio.testing.MockClock
 ) -> None:
-    keys, path = ring(tmp_path)
-    key, record = create_key(KeyScope.TALK)
-    add_to_file(path, record)
-    mock_clock.jump(1)
-    assert await keys.check(key, ADDRESS) == record
+    keys, path, key, _ = await ring_with_key(tmp_path, mock_clock)
     path.write_text("# none")
     os.utime(path, (0, 0))
     mock_clock.jump(1)
@@ -223,11 +229,7 @@ async def test_revoked_key_is_rejected_at_once_when_the_file_is_old(
 async def test_file_that_is_still_being_written_is_not_believed(
     tmp_path: Path, mock_clock: trio.testing.MockClock
 ) -> None:
-    keys, path = ring(tmp_path)
-    key, record = create_key(KeyScope.TALK)
-    add_to_file(path, record)
-    mock_clock.jump(1)
-    assert await keys.check(key, ADDRESS) == record
+    keys, path, _, record = await ring_with_key(tmp_path, mock_clock)
     for lines in range(1, 4):
         path.write_text(f"{create_key(KeyScope.TALK)[1].entry}\n" * lines)
         mock_clock.jump(1)
@@ -248,11 +250,7 @@ ANOTHER = f"{create_key(KeyScope.TALK)[1].entry}\n"
 async def test_file_that_is_being_written_invalidates_no_key(
     tmp_path: Path, mock_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture, half_written: str | None
 ) -> None:
-    keys, path = ring(tmp_path)
-    key, record = create_key(KeyScope.TALK)
-    add_to_file(path, record)
-    mock_clock.jump(1)
-    assert await keys.check(key, ADDRESS) == record
+    keys, path, _, record = await ring_with_key(tmp_path, mock_clock)
     whole = path.read_text()
     if half_written is None:
         path.unlink()

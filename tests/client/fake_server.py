@@ -200,7 +200,7 @@ class FakeServer:
 
 @asynccontextmanager
 async def serving(*conducts: Conduct) -> AsyncIterator[FakeServer]:
-    """Serve until the block ends, at the end of which no client may be left."""
+    """Serve within a block; fails if a client is still connected 10 s after it."""
     server = FakeServer(*conducts)
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
         port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - not Django
